@@ -1,0 +1,134 @@
+//! AndThen: results in source order, up to the first failure.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use futures_core::{FusedStream, Stream};
+use pin_project::pin_project;
+
+use crate::alongside::Alongside;
+use crate::drive::Drive;
+use crate::fold::Fold;
+use crate::offsets::ReadOffset;
+use crate::order::Order;
+use crate::running::{Running, running_stream};
+use crate::source::Read;
+use crate::try_drive::TryDrive;
+use crate::verdict::Tried;
+use crate::window::SourceOrder;
+
+/// Stream for the [`try_then`](crate::Ordered::try_then) and [`and_then`](crate::TryOrdered::and_then) methods.
+#[pin_project]
+#[must_use = "streams do nothing unless polled"]
+pub struct AndThen<St, M, T, O, R, E, By, Off, H, Fut> {
+    #[pin]
+    fold: Fold<St, M, T, E, By, Off, H, Fut, Tried, SourceOrder<O, R>>,
+}
+
+impl<St, M, T, O, R, E, By, Off, H, Fut> AndThen<St, M, T, O, R, E, By, Off, H, Fut> {
+    pub(crate) fn new(fold: Fold<St, M, T, E, By, Off, H, Fut, Tried, SourceOrder<O, R>>) -> Self {
+        Self { fold }
+    }
+}
+
+running_stream! {
+    impl<St, M, T, O, R, E, By, Off, H, Fut> AndThen of Result<(R, O), E>;
+    verb "try_then(|_| std::future::pending::<Result<(), ()>>())"
+}
+
+impl<St, M, T, O, R, E, By, Off, H, Fut> AndThen<St, M, T, O, R, E, By, Off, H, Fut>
+where
+    Self: Running<Item = Result<(R, O), E>>,
+{
+    /// Calls a closure with each result that comes out, one call at a time, and runs the handlers on while its future is
+    /// pending.
+    ///
+    /// With `try_for_each`, or in a `while let` loop that awaits, the handlers stand still meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// The first error of the stream, or of the closure: then all that is admitted is dropped.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future drops what is admitted, and what the closure is doing.
+    ///
+    /// ```
+    /// use futures::stream;
+    /// use ordered_by_group::prelude::*;
+    ///
+    /// # futures::executor::block_on(async {
+    /// let mut sum = 0;
+    /// let end = stream::iter(["1", "2", "three"])
+    ///     .ordered_by_group(|word| *word, 8)
+    ///     .try_then(|word| async move { word.parse::<u32>() })
+    ///     .try_drive(|(n, _offset)| { sum += n; async { Ok(()) } })
+    ///     .await;
+    /// assert_eq!(sum, 3);
+    /// assert!(end.is_err());
+    /// # });
+    /// ```
+    pub fn try_drive<C, CFut>(self, consume: C) -> TryDrive<Self, C, CFut>
+    where
+        C: FnMut((R, O)) -> CFut,
+        CFut: Future<Output = Result<(), E>>,
+    {
+        TryDrive::new(self, consume)
+    }
+}
+
+impl<St, M, T, O, R, E, By, Off, H, Fut> Stream for AndThen<St, M, T, O, R, E, By, Off, H, Fut>
+where
+    M: Read<St, T, E>,
+    By: Order<T>,
+    Off: ReadOffset<T, Offset = O>,
+    H: FnMut(T) -> Fut,
+    Fut: Future<Output = Result<R, E>>,
+{
+    type Item = Result<(R, O), E>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.project().fold.poll_emit(cx)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.fold.size_hint(true)
+    }
+}
+
+impl<St, M, T, O, R, E, By, Off, H, Fut> FusedStream for AndThen<St, M, T, O, R, E, By, Off, H, Fut>
+where
+    M: Read<St, T, E>,
+    By: Order<T>,
+    Off: ReadOffset<T, Offset = O>,
+    H: FnMut(T) -> Fut,
+    Fut: Future<Output = Result<R, E>>,
+{
+    fn is_terminated(&self) -> bool {
+        self.fold.is_terminated()
+    }
+}
+
+impl<St, M, T, O, R, E, By, Off, H, Fut> Running for AndThen<St, M, T, O, R, E, By, Off, H, Fut>
+where
+    M: Read<St, T, E>,
+    By: Order<T>,
+    Off: ReadOffset<T, Offset = O>,
+    H: FnMut(T) -> Fut,
+    Fut: Future<Output = Result<R, E>>,
+{
+    fn poll_advance(self: Pin<&mut Self>, cx: &mut Context<'_>) {
+        self.project().fold.poll_advance(cx);
+    }
+}
+
+impl<St, M, T, O, R, E, By, Off, H, Fut> fmt::Debug for AndThen<St, M, T, O, R, E, By, Off, H, Fut>
+where
+    By: Order<T>,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.fold.debug(f.debug_struct("AndThen"))
+    }
+}

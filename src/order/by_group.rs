@@ -1,0 +1,111 @@
+//! One key: an item waits for the earlier items of its group.
+
+use std::fmt;
+use std::hash::{BuildHasher, Hash};
+
+use super::groups::Groups;
+use super::waiting::{Queue, Waiting};
+use super::{Arrival, Order};
+
+/// The order of `ordered_by_group`. A group that runs holds its slot until nothing of it waits, so items wait
+/// only for their own group, and the table holds only groups that run.
+pub struct ByGroup<F, K, S, T> {
+    key: F,
+    hasher: S,
+    groups: Groups<K>,
+    waiting: Waiting<T>,
+    /// What waits behind each slot.
+    queues: Vec<Queue>,
+}
+
+/// The key of an item that may start; its hash, if it was needed.
+#[derive(Debug)]
+pub struct Ticket<K> {
+    key: K,
+    hash: Option<u64>,
+}
+
+impl<F, K, S, T> ByGroup<F, K, S, T> {
+    pub(crate) fn new(key: F, hasher: S) -> Self {
+        Self {
+            key,
+            hasher,
+            groups: Groups::new(),
+            waiting: Waiting::new(),
+            queues: Vec::new(),
+        }
+    }
+
+    pub(crate) fn with_hasher<H>(self, hasher: H) -> ByGroup<F, K, H, T> {
+        ByGroup::new(self.key, hasher)
+    }
+}
+
+impl<F, K, S, T> fmt::Debug for ByGroup<F, K, S, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ByGroup").finish_non_exhaustive()
+    }
+}
+
+impl<F, K, S, T> Order<T> for ByGroup<F, K, S, T>
+where
+    F: FnMut(&T) -> K,
+    K: Hash + Eq,
+    S: BuildHasher,
+{
+    type Ticket = Ticket<K>;
+
+    fn arrive(&mut self, seq: u64, item: T) -> Arrival<T, Ticket<K>> {
+        let key = (self.key)(&item);
+        if self.groups.len() == 0 {
+            return Arrival::Starts(item, Ticket { key, hash: None });
+        }
+        let hash = self.hasher.hash_one(&key);
+        match self.groups.find(hash, &key) {
+            Some(slot) => {
+                self.waiting.push(&mut self.queues[slot], seq, item);
+                Arrival::Waits
+            }
+            None => {
+                let hash = Some(hash);
+                Arrival::Starts(item, Ticket { key, hash })
+            }
+        }
+    }
+
+    fn hold(&mut self, slot: usize, Ticket { key, hash }: Ticket<K>) {
+        let hash = hash.unwrap_or_else(|| self.hasher.hash_one(&key));
+        self.groups.insert(slot, hash, key);
+        if slot >= self.queues.len() {
+            self.queues.resize(slot + 1, Queue::EMPTY);
+        }
+    }
+
+    fn successor(&self, slot: usize) -> Option<u64> {
+        self.waiting.first(&self.queues[slot])
+    }
+
+    fn succeed(&mut self, slot: usize) -> T {
+        self.waiting
+            .pop(&mut self.queues[slot])
+            .expect("a successor was named")
+    }
+
+    fn release(&mut self, slot: usize) {
+        self.groups.remove(slot);
+    }
+
+    fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    fn groups(&self) -> usize {
+        self.groups.len()
+    }
+
+    fn clear(&mut self) {
+        self.groups.clear();
+        self.waiting.clear();
+        self.queues.clear();
+    }
+}

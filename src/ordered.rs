@@ -1,0 +1,317 @@
+//! Ordered: the settings between the key and the handler.
+
+use std::fmt;
+use std::future::Future;
+use std::hash::BuildHasher;
+
+use futures_core::Stream;
+
+use crate::and_then::AndThen;
+use crate::and_then_unordered::AndThenUnordered;
+use crate::offsets::{Offsets, Position, ReadOffset};
+use crate::order::{ByGroup, Order};
+use crate::settings::Settings;
+use crate::source::Plain;
+use crate::then::Then;
+use crate::then_unordered::ThenUnordered;
+
+/// How a stream is to be ordered: settings, finished by one of the verbs
+/// [`then`](Self::then), [`then_unordered`](Self::then_unordered), [`try_then`](Self::try_then) and
+/// [`try_then_unordered`](Self::try_then_unordered).
+///
+/// Made by [`StreamExt::ordered_by_group`](crate::StreamExt::ordered_by_group). It is not itself a stream.
+///
+/// ```
+/// use futures::{StreamExt as _, stream};
+/// use ordered_by_group::prelude::*;
+///
+/// # futures::executor::block_on(async {
+/// let lengths: Vec<_> = stream::iter(["a", "bb", "cc"])
+///     .ordered_by_group(|word| word.len(), 8)
+///     .look_ahead(100)
+///     .then(|word| async move { word.len() })
+///     .collect()
+///     .await;
+/// assert_eq!(lengths, [(1, 0), (2, 1), (2, 2)]);
+/// # });
+/// ```
+#[must_use = "settings do nothing until a verb such as `.then(handler)` finishes them"]
+pub struct Ordered<St, By, Off> {
+    settings: Settings<St, By, Off>,
+}
+
+impl<St, By> Ordered<St, By, Position> {
+    #[track_caller]
+    pub(crate) fn new(stream: St, order: By, max_parallel: usize) -> Self {
+        Self {
+            settings: Settings::new(stream, order, max_parallel),
+        }
+    }
+}
+
+impl<St, By, Off> Ordered<St, By, Off> {
+    /// Sets the most items that are admitted at once: pulled from the source and not yet emitted.
+    ///
+    /// An admitted item waits for its group, runs, or is finished and waits for its turn to come out. The default is
+    /// 64 × `max_parallel`, at least 1,024. Any number from `max_parallel` to `usize::MAX` will do: storage grows on
+    /// demand. See [sizing](crate#sizing) for how much is enough.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `max_admitted` is less than `max_parallel`.
+    ///
+    /// ```
+    /// use futures::{StreamExt as _, stream};
+    /// use ordered_by_group::prelude::*;
+    ///
+    /// # futures::executor::block_on(async {
+    /// let sum = stream::iter(1..=100)
+    ///     .ordered_by_group(|n| n % 10, 4)
+    ///     .look_ahead(16)
+    ///     .then(|n| async move { n })
+    ///     .fold(0, |sum, (n, _)| async move { sum + n })
+    ///     .await;
+    /// assert_eq!(sum, 5_050);
+    /// # });
+    /// ```
+    #[track_caller]
+    pub fn look_ahead(self, max_admitted: usize) -> Self {
+        Self {
+            settings: self.settings.look_ahead(max_admitted),
+        }
+    }
+
+    /// Sets what is read from each item, before the handler takes it, for the caller to commit.
+    ///
+    /// The closure is called once an item, at admission, in source order. The default is the item's position in the
+    /// source: a `u64`, from 0.
+    ///
+    /// ```
+    /// use futures::{StreamExt as _, stream};
+    /// use ordered_by_group::prelude::*;
+    ///
+    /// struct Message { offset: i64, customer: &'static str }
+    ///
+    /// # futures::executor::block_on(async {
+    /// let messages = [Message { offset: 41, customer: "a" }, Message { offset: 43, customer: "b" }];
+    /// let commits: Vec<_> = stream::iter(messages)
+    ///     .ordered_by_group(|message| message.customer, 8)
+    ///     .offsets(|message| message.offset)
+    ///     .then(|message| async move { message.customer })
+    ///     .collect()
+    ///     .await;
+    /// assert_eq!(commits, [("a", 41), ("b", 43)]);
+    /// # });
+    /// ```
+    pub fn offsets<T, O, G>(self, offset: G) -> Ordered<St, By, Offsets<G, O>>
+    where
+        St: Stream<Item = T>,
+        G: FnMut(&T) -> O,
+    {
+        Ordered {
+            settings: self.settings.offsets(offset),
+        }
+    }
+}
+
+impl<St, F, K, S, T, Off> Ordered<St, ByGroup<F, K, S, T>, Off> {
+    /// Sets how keys are hashed. The default, `RandomState`, is safe for keys that come from outside; a faster
+    /// hasher saves a few nanoseconds an item.
+    ///
+    /// ```
+    /// use std::hash::{BuildHasherDefault, DefaultHasher};
+    ///
+    /// use futures::{StreamExt as _, stream};
+    /// use ordered_by_group::prelude::*;
+    ///
+    /// # futures::executor::block_on(async {
+    /// let results: Vec<_> = stream::iter([1_u64, 2])
+    ///     .ordered_by_group(|n| *n, 2)
+    ///     .with_hasher(BuildHasherDefault::<DefaultHasher>::default())
+    ///     .then(|n| async move { n })
+    ///     .collect()
+    ///     .await;
+    /// assert_eq!(results, [(1, 0), (2, 1)]);
+    /// # });
+    /// ```
+    pub fn with_hasher<H: BuildHasher>(self, hasher: H) -> Ordered<St, ByGroup<F, K, H, T>, Off> {
+        Ordered {
+            settings: self.settings.map_order(|order| order.with_hasher(hasher)),
+        }
+    }
+}
+
+impl<St, By, Off, T> Ordered<St, By, Off>
+where
+    St: Stream<Item = T>,
+    By: Order<T>,
+    Off: ReadOffset<T>,
+{
+    /// Runs a handler that cannot fail, or that deals with its failures: a stream of `(result, offset)`, in source order.
+    ///
+    /// Each offset that comes out is safe to commit once its result is dealt with: everything before it has come out.
+    /// For handlers that return a `Result`, [`try_then`](Self::try_then) stops at the first failure, so that nobody
+    /// commits a failed item's offset by mistake.
+    ///
+    /// # Ordering
+    ///
+    /// The handler is not called for an item until the handler future of the previous item of its group has finished
+    /// and been dropped. Results come out in source order.
+    ///
+    /// # Panics
+    ///
+    /// A panic of the source, a closure, a key or a handler unwinds out of `poll_next`; polling again panics.
+    ///
+    /// # Cancel safety
+    ///
+    /// `next()` is cancel safe. Dropping the stream drops what is admitted: resume from the last committed offset.
+    ///
+    /// ```
+    /// use futures::{StreamExt as _, stream};
+    /// use ordered_by_group::prelude::*;
+    ///
+    /// # futures::executor::block_on(async {
+    /// let mut results = stream::iter(["a2", "c4", "a3"])
+    ///     .ordered_by_group(|item| item.as_bytes()[0], 2)
+    ///     .then(|item| async move { item.to_uppercase() });
+    /// assert_eq!(results.next().await, Some(("A2".to_string(), 0)));
+    /// # });
+    /// ```
+    pub fn then<H, Fut>(self, handler: H) -> Then<St, T, Off::Offset, Fut::Output, By, Off, H, Fut>
+    where
+        H: FnMut(T) -> Fut,
+        Fut: Future,
+    {
+        Then::new(self.settings.fold(handler))
+    }
+
+    /// Runs a handler and emits each result as soon as it is there: a stream of
+    /// `(result, `[`Unordered`](crate::Unordered)`)`.
+    ///
+    /// For what can be acknowledged one by one. What may be committed as a position is the
+    /// [`frontier`](crate::Unordered::frontier). Items of one group come out in their order all the same.
+    ///
+    /// # Panics
+    ///
+    /// As [`then`](Self::then).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`then`](Self::then).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use futures::{StreamExt as _, stream};
+    /// use ordered_by_group::prelude::*;
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// let results: Vec<_> = stream::iter([20, 10])
+    ///     .ordered_by_group(|n| *n, 2)
+    ///     .then_unordered(|n| async move { tokio::time::sleep(Duration::from_millis(n)).await; n })
+    ///     .map(|(n, offset)| (n, offset.frontier().copied()))
+    ///     .collect()
+    ///     .await;
+    /// assert_eq!(results, [(10, None), (20, Some(1))]);
+    /// # }
+    /// ```
+    pub fn then_unordered<H, Fut>(
+        self,
+        handler: H,
+    ) -> ThenUnordered<St, T, Off::Offset, Fut::Output, By, Off, H, Fut>
+    where
+        H: FnMut(T) -> Fut,
+        Fut: Future,
+        Off::Offset: Clone,
+    {
+        ThenUnordered::new(self.settings.fold(handler))
+    }
+
+    /// Runs a handler that returns a `Result`, and stops at the first failure, as a serial loop would: a stream of
+    /// `Result<(result, offset), error>`, in source order.
+    ///
+    /// # Errors
+    ///
+    /// Nothing at or past the failed item starts from then on. What came before it still runs and comes out; then the
+    /// error, the first in source order; then `None`. Handlers past it are dropped with the error.
+    ///
+    /// # Panics
+    ///
+    /// As [`then`](Self::then).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`then`](Self::then).
+    ///
+    /// ```
+    /// use futures::{TryStreamExt as _, stream};
+    /// use ordered_by_group::prelude::*;
+    ///
+    /// # futures::executor::block_on(async {
+    /// let mut numbers = stream::iter(["1", "2", "three", "4"])
+    ///     .ordered_by_group(|word| *word, 4)
+    ///     .try_then(|word| async move { word.parse::<u32>() });
+    /// assert_eq!(numbers.try_next().await?, Some((1, 0)));
+    /// assert_eq!(numbers.try_next().await?, Some((2, 1)));
+    /// assert!(numbers.try_next().await.is_err());
+    /// assert_eq!(numbers.try_next().await?, None);
+    /// # Ok::<_, std::num::ParseIntError>(()) }).unwrap();
+    /// ```
+    pub fn try_then<H, Fut, R, E>(
+        self,
+        handler: H,
+    ) -> AndThen<St, Plain, T, Off::Offset, R, E, By, Off, H, Fut>
+    where
+        H: FnMut(T) -> Fut,
+        Fut: Future<Output = Result<R, E>>,
+    {
+        AndThen::new(self.settings.fold(handler))
+    }
+
+    /// [`try_then`](Self::try_then), but each result comes out as soon as it is there.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_then`](Self::try_then); results past the failed item that are already finished come out before the
+    /// error. No frontier at or past it ever comes out.
+    ///
+    /// # Panics
+    ///
+    /// As [`then`](Self::then).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`then`](Self::then).
+    ///
+    /// ```
+    /// use futures::{TryStreamExt as _, stream};
+    /// use ordered_by_group::prelude::*;
+    ///
+    /// # futures::executor::block_on(async {
+    /// let mut numbers = stream::iter(["1", "two"])
+    ///     .ordered_by_group(|word| *word, 4)
+    ///     .try_then_unordered(|word| async move { word.parse::<u32>() });
+    /// let (number, offset) = numbers.try_next().await?.unwrap();
+    /// assert_eq!((number, offset.frontier()), (1, Some(&0)));
+    /// assert!(numbers.try_next().await.is_err());
+    /// # Ok::<_, std::num::ParseIntError>(()) }).unwrap();
+    /// ```
+    pub fn try_then_unordered<H, Fut, R, E>(
+        self,
+        handler: H,
+    ) -> AndThenUnordered<St, Plain, T, Off::Offset, R, E, By, Off, H, Fut>
+    where
+        H: FnMut(T) -> Fut,
+        Fut: Future<Output = Result<R, E>>,
+        Off::Offset: Clone,
+    {
+        AndThenUnordered::new(self.settings.fold(handler))
+    }
+}
+
+impl<St, By, Off> fmt::Debug for Ordered<St, By, Off> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.settings.debug(f.debug_struct("Ordered"))
+    }
+}

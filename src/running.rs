@@ -1,0 +1,215 @@
+//! What all four running streams have: counts, driving, access to the source.
+
+use std::pin::Pin;
+use std::task::Context;
+
+use futures_core::Stream;
+
+/// A stream whose handlers can go on while nothing comes out.
+pub trait Running: Stream {
+    /// Runs the handlers up to the window; nothing comes out.
+    fn poll_advance(self: Pin<&mut Self>, cx: &mut Context<'_>);
+}
+
+/// Implements what does not depend on the order of the results, nor on whether they can fail.
+///
+/// `$verb` is how the examples make such a stream, of handlers that never finish.
+macro_rules! running_stream {
+    (
+        impl<$($generic:ident),*> $name:ident of $item:ty
+        $(where $clone:ident: Clone)?;
+        verb $verb:literal
+    ) => {
+        impl<$($generic),*> $name<$($generic),*> {
+            /// How many handler futures there are, at most `max_parallel`.
+            ///
+            /// ```
+            /// use futures::{FutureExt as _, StreamExt as _, stream};
+            /// use ordered_by_group::prelude::*;
+            ///
+            /// let mut results = stream::iter(["a1", "a2", "b1"])
+            ///     .ordered_by_group(|item| item.as_bytes()[0], 8)
+            #[doc = concat!("    .", $verb, ";")]
+            /// assert!(results.next().now_or_never().is_none());
+            /// assert_eq!(results.running(), 2);
+            /// ```
+            pub fn running(&self) -> usize {
+                self.fold.running()
+            }
+
+            /// The stream that is read.
+            ///
+            /// ```
+            /// use futures::{Stream as _, stream};
+            /// use ordered_by_group::prelude::*;
+            ///
+            /// let results = stream::iter(["a1", "a2", "b1"])
+            ///     .ordered_by_group(|item| item.as_bytes()[0], 8)
+            #[doc = concat!("    .", $verb, ";")]
+            /// assert_eq!(results.get_ref().size_hint(), (3, Some(3)));
+            /// ```
+            pub fn get_ref(&self) -> &St {
+                self.fold.source()
+            }
+
+            /// Gives the source back. What is admitted is dropped: resume from the last committed offset.
+            ///
+            /// ```
+            /// use futures::{FutureExt as _, StreamExt as _, stream};
+            /// use ordered_by_group::prelude::*;
+            ///
+            /// let mut results = stream::iter(["a1", "a2", "b1"])
+            ///     .ordered_by_group(|item| item.as_bytes()[0], 1)
+            #[doc = concat!("    .", $verb, ";")]
+            /// assert!(results.next().now_or_never().is_none());
+            /// let unread: Vec<_> = results.into_inner().collect().now_or_never().unwrap();
+            /// assert_eq!(unread, ["a2", "b1"]);
+            /// ```
+            pub fn into_inner(self) -> St {
+                self.fold.into_source()
+            }
+        }
+
+        impl<$($generic),*> $name<$($generic),*>
+        where
+            By: Order<T>,
+            $($clone: Clone,)?
+        {
+            /// How many admitted items wait for an earlier one of their group.
+            ///
+            /// ```
+            /// use futures::{FutureExt as _, StreamExt as _, stream};
+            /// use ordered_by_group::prelude::*;
+            ///
+            /// let mut results = stream::iter(["a1", "a2", "b1"])
+            ///     .ordered_by_group(|item| item.as_bytes()[0], 8)
+            #[doc = concat!("    .", $verb, ";")]
+            /// assert!(results.next().now_or_never().is_none());
+            /// assert_eq!(results.waiting(), 1);
+            /// ```
+            pub fn waiting(&self) -> usize {
+                self.fold.waiting()
+            }
+
+            /// How many items are finished and have not come out.
+            ///
+            /// With [`running`](Self::running) and [`waiting`](Self::waiting) this makes the number of admitted items.
+            ///
+            /// ```
+            /// use futures::{FutureExt as _, StreamExt as _, stream};
+            /// use ordered_by_group::prelude::*;
+            ///
+            /// let mut results = stream::iter(["a1", "a2", "b1"])
+            ///     .ordered_by_group(|item| item.as_bytes()[0], 8)
+            #[doc = concat!("    .", $verb, ";")]
+            /// assert!(results.next().now_or_never().is_none());
+            /// assert_eq!(results.finished(), 0);
+            /// ```
+            pub fn finished(&self) -> usize {
+                self.fold.finished()
+            }
+
+            /// How many different keys the unfinished items have.
+            ///
+            /// ```
+            /// use futures::{FutureExt as _, StreamExt as _, stream};
+            /// use ordered_by_group::prelude::*;
+            ///
+            /// let mut results = stream::iter(["a1", "a2", "b1"])
+            ///     .ordered_by_group(|item| item.as_bytes()[0], 8)
+            #[doc = concat!("    .", $verb, ";")]
+            /// assert!(results.next().now_or_never().is_none());
+            /// assert_eq!(results.groups(), 2);
+            /// ```
+            pub fn groups(&self) -> usize {
+                self.fold.groups()
+            }
+
+            /// The offsets of what is admitted and not finished, in source order: the first for a gauge of lag, all of
+            /// them for a report at a deadline.
+            ///
+            /// ```
+            /// use futures::{FutureExt as _, StreamExt as _, stream};
+            /// use ordered_by_group::prelude::*;
+            ///
+            /// let mut results = stream::iter(["a1", "a2", "b1"])
+            ///     .ordered_by_group(|item| item.as_bytes()[0], 8)
+            #[doc = concat!("    .", $verb, ";")]
+            /// assert!(results.next().now_or_never().is_none());
+            /// assert_eq!(results.unfinished().collect::<Vec<_>>(), [&0, &1, &2]);
+            /// ```
+            pub fn unfinished(&self) -> impl Iterator<Item = &O> {
+                self.fold.unfinished()
+            }
+        }
+
+        impl<$($generic),*> $name<$($generic),*>
+        where
+            Self: Running<Item = $item>,
+        {
+            /// Calls a closure with what comes out, one call at a time, and runs the handlers on while its future is
+            /// pending.
+            ///
+            /// With `for_each`, or in a `while let` loop that awaits, the handlers stand still meanwhile.
+            ///
+            /// # Cancel safety
+            ///
+            /// Dropping the future drops what is admitted, and what the closure is doing.
+            ///
+            /// ```
+            /// use futures::{StreamExt as _, stream};
+            /// use ordered_by_group::prelude::*;
+            ///
+            /// # futures::executor::block_on(async {
+            /// let mut seen = 0;
+            /// stream::iter([1, 2, 3])
+            ///     .ordered_by_group(|n| *n, 8)
+            ///     .then(|n| async move { n })
+            ///     .drive(|(n, _offset)| { seen += n; async {} })
+            ///     .await;
+            /// assert_eq!(seen, 6);
+            /// # });
+            /// ```
+            pub fn drive<C, CFut>(self, consume: C) -> Drive<Self, C, CFut>
+            where
+                C: FnMut($item) -> CFut,
+                CFut: Future<Output = ()>,
+            {
+                Drive::new(self, consume)
+            }
+
+            /// Awaits a future, and runs the handlers on meanwhile: for loops of one's own.
+            ///
+            /// Nothing comes out meanwhile; the window fills at most.
+            ///
+            /// # Cancel safety
+            ///
+            /// Dropping it drops the future and leaves the stream as it is: nothing is lost.
+            ///
+            /// ```
+            /// use std::pin::pin;
+            ///
+            /// use futures::{StreamExt as _, stream};
+            /// use ordered_by_group::prelude::*;
+            ///
+            /// # futures::executor::block_on(async {
+            /// let mut results = pin!(
+            ///     stream::iter([1, 2, 3])
+            ///         .ordered_by_group(|n| *n, 8)
+            ///         .then(|n| async move { n })
+            /// );
+            /// let mut sum = 0;
+            /// while let Some((n, _offset)) = results.next().await {
+            ///     sum += results.as_mut().alongside(async move { n }).await;
+            /// }
+            /// assert_eq!(sum, 6);
+            /// # });
+            /// ```
+            pub fn alongside<A: Future>(self: Pin<&mut Self>, future: A) -> Alongside<'_, Self, A> {
+                Alongside::new(self, future)
+            }
+        }
+    };
+}
+
+pub(crate) use running_stream;

@@ -1,0 +1,94 @@
+//! What is set between the key and the handler, whether the source can fail or not.
+
+use std::fmt;
+
+use crate::fold::{Fold, Limits};
+use crate::offsets::{Offsets, Position};
+use crate::window::Window;
+
+pub(crate) struct Settings<St, By, Off> {
+    stream: St,
+    order: By,
+    offsets: Off,
+    limits: Limits,
+}
+
+impl<St, By> Settings<St, By, Position> {
+    #[track_caller]
+    pub(crate) fn new(stream: St, order: By, max_parallel: usize) -> Self {
+        assert!(
+            max_parallel > 0,
+            "max_parallel is 0, so nothing could ever run: pass at least 1"
+        );
+        Self {
+            stream,
+            order,
+            offsets: Position::new(),
+            limits: Limits {
+                max_parallel,
+                look_ahead: max_parallel.saturating_mul(64).max(1024),
+            },
+        }
+    }
+}
+
+impl<St, By, Off> Settings<St, By, Off> {
+    #[track_caller]
+    pub(crate) fn look_ahead(self, max_admitted: usize) -> Self {
+        let Limits { max_parallel, .. } = self.limits;
+        assert!(
+            max_admitted >= max_parallel,
+            "look_ahead is {max_admitted}, less than max_parallel, which is {max_parallel}: \
+             slots would stay idle; pass at least {max_parallel}"
+        );
+        Self {
+            limits: Limits {
+                max_parallel,
+                look_ahead: max_admitted,
+            },
+            ..self
+        }
+    }
+
+    pub(crate) fn offsets<G, O>(self, offset: G) -> Settings<St, By, Offsets<G, O>> {
+        Settings {
+            stream: self.stream,
+            order: self.order,
+            offsets: Offsets::new(offset),
+            limits: self.limits,
+        }
+    }
+
+    pub(crate) fn map_order<By2>(self, map: impl FnOnce(By) -> By2) -> Settings<St, By2, Off> {
+        Settings {
+            stream: self.stream,
+            order: map(self.order),
+            offsets: self.offsets,
+            limits: self.limits,
+        }
+    }
+
+    pub(crate) fn fold<M, T, O, R, E, H, Fut, V, W>(
+        self,
+        handler: H,
+    ) -> Fold<St, M, T, E, By, Off, H, Fut, V, W>
+    where
+        W: Window<O, R>,
+    {
+        Fold::new(
+            self.stream,
+            self.order,
+            self.offsets,
+            handler,
+            self.limits,
+            W::new(),
+        )
+    }
+
+    pub(crate) fn debug(&self, mut debug: fmt::DebugStruct<'_, '_>) -> fmt::Result {
+        debug
+            .field("max_parallel", &self.limits.max_parallel)
+            .field("look_ahead", &self.limits.look_ahead)
+            .finish_non_exhaustive()
+    }
+}

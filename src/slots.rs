@@ -1,0 +1,143 @@
+//! The running futures and their wakers. Knows nothing of groups.
+
+mod ready_set;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+
+use self::ready_set::{ReadySet, SlotWaker};
+
+/// Places for running futures. A place is made when it is first needed and used again and again.
+pub(crate) struct Slots<Fut> {
+    /// First, so that a drop silences the wakers before any future is dropped.
+    ready: ReadySet,
+    slots: Vec<Slot<Fut>>,
+    free: Vec<usize>,
+    running: usize,
+}
+
+struct Slot<Fut> {
+    future: Pin<Box<Option<Fut>>>,
+    /// The arrival number of the item that runs here.
+    seq: u64,
+    waker: SlotWaker,
+}
+
+impl<Fut> Slots<Fut> {
+    pub(crate) fn new() -> Self {
+        Self {
+            ready: ReadySet::new(),
+            slots: Vec::new(),
+            free: Vec::new(),
+            running: 0,
+        }
+    }
+
+    /// How many futures there are.
+    pub(crate) fn running(&self) -> usize {
+        self.running
+    }
+
+    /// How many slots are taken: each by a running future, or by a group whose next item is about to start.
+    pub(crate) fn taken(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+
+    /// The arrival number of the item that runs in `slot`.
+    pub(crate) fn seq(&self, slot: usize) -> u64 {
+        self.slots[slot].seq
+    }
+
+    pub(crate) fn is_running(&self, slot: usize) -> bool {
+        self.slots[slot].future.is_some()
+    }
+
+    /// A free slot, to be tried with [`start`](Self::start) and, if the future is pending, taken with [`take`](Self::take).
+    pub(crate) fn vacant(&mut self) -> usize {
+        if let Some(&slot) = self.free.last() {
+            return slot;
+        }
+        let slot = self.slots.len();
+        self.slots.push(Slot {
+            future: Box::pin(None),
+            seq: 0,
+            waker: self.ready.waker(slot),
+        });
+        self.free.push(slot);
+        slot
+    }
+
+    /// Takes the slot that [`vacant`](Self::vacant) gave.
+    pub(crate) fn take(&mut self, slot: usize) {
+        let vacant = self.free.pop();
+        debug_assert_eq!(vacant, Some(slot));
+    }
+
+    /// Gives a slot back whose future has finished.
+    pub(crate) fn give_back(&mut self, slot: usize) {
+        self.free.push(slot);
+    }
+
+    /// Has the slot looked at in the next round.
+    pub(crate) fn mark(&self, slot: usize) {
+        self.ready.mark(&self.slots[slot].waker);
+    }
+
+    /// A poll begins. Says whether the source is to be asked.
+    pub(crate) fn begin_round(&mut self) -> bool {
+        self.ready.begin_round()
+    }
+
+    /// The next slot of this round that was woken.
+    pub(crate) fn next_woken(&mut self) -> Option<usize> {
+        self.ready.next()
+    }
+
+    pub(crate) fn source_waker(&self) -> &Waker {
+        self.ready.source_waker()
+    }
+
+    /// Says whether the task may sleep.
+    #[must_use]
+    pub(crate) fn park(&mut self, task: &Waker) -> bool {
+        self.ready.park(task)
+    }
+
+    /// Drops all futures.
+    pub(crate) fn clear(&mut self) {
+        for slot in &mut self.slots {
+            slot.future.set(None);
+        }
+        self.running = 0;
+    }
+}
+
+impl<Fut: Future> Slots<Fut> {
+    /// Puts a future into a slot and polls it for the first time.
+    pub(crate) fn start(&mut self, slot: usize, seq: u64, future: Fut) -> Poll<Fut::Output> {
+        let place = &mut self.slots[slot];
+        place.future.set(Some(future));
+        place.seq = seq;
+        self.running += 1;
+        self.poll(slot)
+    }
+
+    /// Polls the future in a slot; one that is finished is dropped before its output is returned.
+    pub(crate) fn poll(&mut self, slot: usize) -> Poll<Fut::Output> {
+        let place = &mut self.slots[slot];
+        let future = place
+            .future
+            .as_mut()
+            .as_pin_mut()
+            .expect("a slot that runs");
+        let output = match future.poll(&mut Context::from_waker(place.waker.as_waker())) {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(output) => output,
+        };
+        place.future.set(None);
+        self.running -= 1;
+        self.ready.forget(slot, &mut place.waker);
+        Poll::Ready(output)
+    }
+}

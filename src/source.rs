@@ -1,0 +1,49 @@
+//! How the source is read: a stream of items, or one of results.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use futures_core::{Stream, TryStream};
+
+/// Reads a stream of items or errors.
+pub trait Read<St, T, E> {
+    /// Asks for the next item.
+    fn poll_item(source: Pin<&mut St>, cx: &mut Context<'_>) -> Poll<Option<Result<T, E>>>;
+
+    /// How many items are left, as [`Stream::size_hint`] says.
+    fn items_left(source: &St) -> (usize, Option<usize>);
+}
+
+/// A stream whose items are just items.
+#[derive(Debug)]
+pub enum Plain {}
+
+/// A stream of results.
+#[derive(Debug)]
+pub enum Fallible {}
+
+impl<St, T, E> Read<St, T, E> for Plain
+where
+    St: Stream<Item = T>,
+{
+    fn poll_item(source: Pin<&mut St>, cx: &mut Context<'_>) -> Poll<Option<Result<T, E>>> {
+        source.poll_next(cx).map(|item| item.map(Ok))
+    }
+
+    fn items_left(source: &St) -> (usize, Option<usize>) {
+        source.size_hint()
+    }
+}
+
+impl<St, T, E> Read<St, T, E> for Fallible
+where
+    St: TryStream<Ok = T, Error = E>,
+{
+    fn poll_item(source: Pin<&mut St>, cx: &mut Context<'_>) -> Poll<Option<Result<T, E>>> {
+        source.try_poll_next(cx)
+    }
+
+    fn items_left(source: &St) -> (usize, Option<usize>) {
+        source.size_hint()
+    }
+}

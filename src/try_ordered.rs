@@ -1,0 +1,223 @@
+//! TryOrdered: the settings for a source that can fail.
+
+use std::fmt;
+use std::future::Future;
+use std::hash::BuildHasher;
+
+use futures_core::TryStream;
+
+use crate::and_then::AndThen;
+use crate::and_then_unordered::AndThenUnordered;
+use crate::offsets::{Offsets, Position, ReadOffset};
+use crate::order::{ByGroup, Order};
+use crate::settings::Settings;
+use crate::source::Fallible;
+
+/// How a stream of results is to be ordered: settings, finished by one of the verbs
+/// [`and_then`](Self::and_then) and [`and_then_unordered`](Self::and_then_unordered).
+///
+/// Made by [`TryStreamExt::try_ordered_by_group`](crate::TryStreamExt::try_ordered_by_group). It is not itself a stream.
+///
+/// ```
+/// use futures::{TryStreamExt as _, stream};
+/// use ordered_by_group::prelude::*;
+///
+/// # futures::executor::block_on(async {
+/// let results: Vec<_> = stream::iter([Ok(1), Ok(2)])
+///     .try_ordered_by_group(|n| *n, 8)
+///     .and_then(|n| async move { Ok::<_, String>(n * 10) })
+///     .try_collect()
+///     .await?;
+/// assert_eq!(results, [(10, 0), (20, 1)]);
+/// # Ok::<_, String>(()) }).unwrap();
+/// ```
+#[must_use = "settings do nothing until a verb such as `.and_then(handler)` finishes them"]
+pub struct TryOrdered<St, By, Off> {
+    settings: Settings<St, By, Off>,
+}
+
+impl<St, By> TryOrdered<St, By, Position> {
+    #[track_caller]
+    pub(crate) fn new(stream: St, order: By, max_parallel: usize) -> Self {
+        Self {
+            settings: Settings::new(stream, order, max_parallel),
+        }
+    }
+}
+
+impl<St, By, Off> TryOrdered<St, By, Off> {
+    /// Sets the most items that are admitted at once, as [`Ordered::look_ahead`](crate::Ordered::look_ahead).
+    ///
+    /// # Panics
+    ///
+    /// Panics if `max_admitted` is less than `max_parallel`.
+    ///
+    /// ```
+    /// use futures::{TryStreamExt as _, stream};
+    /// use ordered_by_group::prelude::*;
+    ///
+    /// # futures::executor::block_on(async {
+    /// let results: Vec<_> = stream::iter([Ok(1), Ok(2)])
+    ///     .try_ordered_by_group(|n| *n, 8)
+    ///     .look_ahead(8)
+    ///     .and_then(|n| async move { Ok::<_, String>(n * 10) })
+    ///     .try_collect()
+    ///     .await?;
+    /// assert_eq!(results, [(10, 0), (20, 1)]);
+    /// # Ok::<_, String>(()) }).unwrap();
+    /// ```
+    #[track_caller]
+    pub fn look_ahead(self, max_admitted: usize) -> Self {
+        Self {
+            settings: self.settings.look_ahead(max_admitted),
+        }
+    }
+
+    /// Sets what is read from each item for the caller to commit, as [`Ordered::offsets`](crate::Ordered::offsets).
+    ///
+    /// ```
+    /// use futures::{TryStreamExt as _, stream};
+    /// use ordered_by_group::prelude::*;
+    ///
+    /// # futures::executor::block_on(async {
+    /// let results: Vec<_> = stream::iter([Ok((7, "a")), Ok((9, "b"))])
+    ///     .try_ordered_by_group(|(_, key)| *key, 8)
+    ///     .offsets(|(offset, _)| *offset)
+    ///     .and_then(|(_, key)| async move { Ok::<_, String>(key) })
+    ///     .try_collect()
+    ///     .await?;
+    /// assert_eq!(results, [("a", 7), ("b", 9)]);
+    /// # Ok::<_, String>(()) }).unwrap();
+    /// ```
+    pub fn offsets<T, O, G>(self, offset: G) -> TryOrdered<St, By, Offsets<G, O>>
+    where
+        St: TryStream<Ok = T>,
+        G: FnMut(&T) -> O,
+    {
+        TryOrdered {
+            settings: self.settings.offsets(offset),
+        }
+    }
+}
+
+impl<St, F, K, S, T, Off> TryOrdered<St, ByGroup<F, K, S, T>, Off> {
+    /// Sets how keys are hashed, as [`Ordered::with_hasher`](crate::Ordered::with_hasher).
+    ///
+    /// ```
+    /// use std::hash::{BuildHasherDefault, DefaultHasher};
+    ///
+    /// use futures::{TryStreamExt as _, stream};
+    /// use ordered_by_group::prelude::*;
+    ///
+    /// # futures::executor::block_on(async {
+    /// let results: Vec<_> = stream::iter([Ok(1), Ok(2)])
+    ///     .try_ordered_by_group(|n| *n, 8)
+    ///     .with_hasher(BuildHasherDefault::<DefaultHasher>::default())
+    ///     .and_then(|n| async move { Ok::<_, String>(n * 10) })
+    ///     .try_collect()
+    ///     .await?;
+    /// assert_eq!(results, [(10, 0), (20, 1)]);
+    /// # Ok::<_, String>(()) }).unwrap();
+    /// ```
+    pub fn with_hasher<H: BuildHasher>(
+        self,
+        hasher: H,
+    ) -> TryOrdered<St, ByGroup<F, K, H, T>, Off> {
+        TryOrdered {
+            settings: self.settings.map_order(|order| order.with_hasher(hasher)),
+        }
+    }
+}
+
+impl<St, By, Off, T, E> TryOrdered<St, By, Off>
+where
+    St: TryStream<Ok = T, Error = E>,
+    By: Order<T>,
+    Off: ReadOffset<T>,
+{
+    /// Runs a handler that returns a `Result`, and stops at the first failure of the source or of a handler: a stream of
+    /// `Result<(result, offset), error>`, in source order.
+    ///
+    /// # Errors
+    ///
+    /// As [`Ordered::try_then`](crate::Ordered::try_then); an error of the source counts as an item that failed at its
+    /// place, so what was read before it runs and comes out first. The source is not read again.
+    ///
+    /// # Panics
+    ///
+    /// As [`Ordered::then`](crate::Ordered::then).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Ordered::then`](crate::Ordered::then).
+    ///
+    /// ```
+    /// use futures::{TryStreamExt as _, stream};
+    /// use ordered_by_group::prelude::*;
+    ///
+    /// # futures::executor::block_on(async {
+    /// let mut results = stream::iter([Ok("1"), Ok("2"), Err("the connection was lost".to_string())])
+    ///     .try_ordered_by_group(|word| *word, 8)
+    ///     .and_then(|word| async move { word.parse::<u32>().map_err(|error| error.to_string()) });
+    /// assert_eq!(results.try_next().await, Ok(Some((1, 0))));
+    /// assert_eq!(results.try_next().await, Ok(Some((2, 1))));
+    /// assert_eq!(results.try_next().await, Err("the connection was lost".to_string()));
+    /// assert_eq!(results.try_next().await, Ok(None));
+    /// # });
+    /// ```
+    pub fn and_then<H, Fut, R>(
+        self,
+        handler: H,
+    ) -> AndThen<St, Fallible, T, Off::Offset, R, E, By, Off, H, Fut>
+    where
+        H: FnMut(T) -> Fut,
+        Fut: Future<Output = Result<R, E>>,
+    {
+        AndThen::new(self.settings.fold(handler))
+    }
+
+    /// [`and_then`](Self::and_then), but each result comes out as soon as it is there.
+    ///
+    /// # Errors
+    ///
+    /// As [`and_then`](Self::and_then); results past the failed item that are already finished come out before the error.
+    ///
+    /// # Panics
+    ///
+    /// As [`Ordered::then`](crate::Ordered::then).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Ordered::then`](crate::Ordered::then).
+    ///
+    /// ```
+    /// use futures::{TryStreamExt as _, stream};
+    /// use ordered_by_group::prelude::*;
+    ///
+    /// # futures::executor::block_on(async {
+    /// let mut results = stream::iter([Ok(1), Err("the connection was lost")])
+    ///     .try_ordered_by_group(|n| *n, 8)
+    ///     .and_then_unordered(|n| async move { Ok(n * 10) });
+    /// let (result, offset) = results.try_next().await?.unwrap();
+    /// assert_eq!((result, offset.frontier()), (10, Some(&0)));
+    /// assert!(results.try_next().await.is_err());
+    /// # Ok::<_, &str>(()) }).unwrap();
+    /// ```
+    pub fn and_then_unordered<H, Fut, R>(
+        self,
+        handler: H,
+    ) -> AndThenUnordered<St, Fallible, T, Off::Offset, R, E, By, Off, H, Fut>
+    where
+        H: FnMut(T) -> Fut,
+        Fut: Future<Output = Result<R, E>>,
+        Off::Offset: Clone,
+    {
+        AndThenUnordered::new(self.settings.fold(handler))
+    }
+}
+
+impl<St, By, Off> fmt::Debug for TryOrdered<St, By, Off> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.settings.debug(f.debug_struct("TryOrdered"))
+    }
+}
