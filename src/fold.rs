@@ -15,9 +15,12 @@ use crate::source::Read;
 use crate::verdict::Verdict;
 use crate::window::Window;
 
-/// How many items are pulled and handlers polled in one poll, and how many results come out one after the other,
-/// before the operator gives way to its task's neighbours.
-const BUDGET: u32 = 128;
+/// How many items are pulled and handlers polled in one poll. No more than tokio's own budget for a task: of handlers
+/// that find it used up, fewer are polled in vain than were polled with success.
+const EVENTS_PER_POLL: u32 = 128;
+
+/// How many results come out one after the other before the operator gives way to its task's neighbours.
+const RESULTS_PER_TURN: u32 = 256;
 
 /// Folds running handlers over a source.
 #[pin_project]
@@ -106,8 +109,8 @@ impl<St, M, T, E, By, Off, H, Fut, V, W> Fold<St, M, T, E, By, Off, H, Fut, V, W
                 limits,
                 state: State::Open,
                 failure: None,
-                credit: BUDGET,
-                results: BUDGET,
+                credit: EVENTS_PER_POLL,
+                results: RESULTS_PER_TURN,
                 woken_first: false,
                 poisoned: false,
                 _types: PhantomData,
@@ -234,12 +237,12 @@ where
              what is unfinished is lost to this stream: resume from the last committed offset"
         );
         core.poisoned = true;
-        core.credit = BUDGET;
+        core.credit = EVENTS_PER_POLL;
         let turn = core.turn::<St, M>(this.source, emit);
         core.poisoned = false;
         // The task's own waker comes last: it may panic, or run the task at once.
         if let Turn::Idle { again } = turn {
-            core.results = BUDGET;
+            core.results = RESULTS_PER_TURN;
             if again || !core.slots.park(cx.waker()) {
                 cx.waker().wake_by_ref();
             }
@@ -274,7 +277,7 @@ where
             self.state = State::Open;
         }
         loop {
-            if !std::mem::take(&mut self.woken_first) {
+            if !(std::mem::take(&mut self.woken_first) && self.slots.has_woken()) {
                 if let Some(emitted) = self.admit::<St, M>(source.as_mut(), emit) {
                     self.woken_first = true;
                     return Turn::Emit(emitted);
@@ -322,9 +325,10 @@ where
             };
             let seq = self.window.next_seq();
             let offset = self.offsets.read(&item);
-            let (item, ticket) = match self.order.arrive(seq, item) {
-                Arrival::Starts(item, ticket) => (item, ticket),
-                Arrival::Waits => {
+            let ticket = match self.order.arrive(&item) {
+                Arrival::Starts(ticket) => ticket,
+                Arrival::Waits(behind) => {
+                    self.order.wait(behind, seq, item);
                     self.window.admit(offset);
                     continue;
                 }

@@ -11,8 +11,11 @@ pub trait Order<T> {
     /// What an item that starts must show to [`hold`](Self::hold) its place in the order.
     type Ticket;
 
-    /// An item arrives, with its arrival number.
-    fn arrive(&mut self, seq: u64, item: T) -> Arrival<T, Self::Ticket>;
+    /// An item arrives: whether it may start at once.
+    fn arrive(&mut self, item: &T) -> Arrival<Self::Ticket>;
+
+    /// An item that may not start yet waits, with its arrival number.
+    fn wait(&mut self, behind: usize, seq: u64, item: T);
 
     /// An item that may start has started in this slot, and runs on.
     fn hold(&mut self, slot: usize, ticket: Self::Ticket);
@@ -38,9 +41,9 @@ pub trait Order<T> {
 
 /// What becomes of an item that arrives.
 #[derive(Debug)]
-pub enum Arrival<T, Ticket> {
+pub enum Arrival<Ticket> {
     /// It may start at once.
-    Starts(T, Ticket),
-    /// It was put behind earlier ones.
-    Waits,
+    Starts(Ticket),
+    /// It must [`wait`](Order::wait) behind what is named here.
+    Waits(usize),
 }

@@ -55,9 +55,14 @@ impl<Fut> Slots<Fut> {
 
     /// A free slot, to be tried with [`start`](Self::start) and, if the future is pending, taken with [`take`](Self::take).
     pub(crate) fn vacant(&mut self) -> usize {
-        if let Some(&slot) = self.free.last() {
-            return slot;
+        match self.free.last() {
+            Some(&slot) => slot,
+            None => self.grow(),
         }
+    }
+
+    #[cold]
+    fn grow(&mut self) -> usize {
         let slot = self.slots.len();
         self.slots.push(Slot {
             future: Box::pin(None),
@@ -89,6 +94,11 @@ impl<Fut> Slots<Fut> {
         self.ready.begin_round()
     }
 
+    /// Whether any slot of this round is left.
+    pub(crate) fn has_woken(&self) -> bool {
+        self.ready.has_next()
+    }
+
     /// The next slot of this round that was woken.
     pub(crate) fn next_woken(&mut self) -> Option<usize> {
         self.ready.next()
@@ -115,29 +125,39 @@ impl<Fut> Slots<Fut> {
 
 impl<Fut: Future> Slots<Fut> {
     /// Puts a future into a slot and polls it for the first time.
+    #[inline(always)] // or the future is built elsewhere and copied into its place
     pub(crate) fn start(&mut self, slot: usize, seq: u64, future: Fut) -> Poll<Fut::Output> {
         let place = &mut self.slots[slot];
         place.future.set(Some(future));
         place.seq = seq;
-        self.running += 1;
-        self.poll(slot)
+        let polled = place.poll();
+        match polled {
+            Poll::Pending => self.running += 1,
+            Poll::Ready(_) => self.ready.forget(slot, &mut place.waker),
+        }
+        polled
     }
 
     /// Polls the future in a slot; one that is finished is dropped before its output is returned.
     pub(crate) fn poll(&mut self, slot: usize) -> Poll<Fut::Output> {
         let place = &mut self.slots[slot];
-        let future = place
-            .future
-            .as_mut()
-            .as_pin_mut()
-            .expect("a slot that runs");
-        let output = match future.poll(&mut Context::from_waker(place.waker.as_waker())) {
-            Poll::Pending => return Poll::Pending,
-            Poll::Ready(output) => output,
-        };
-        place.future.set(None);
-        self.running -= 1;
-        self.ready.forget(slot, &mut place.waker);
-        Poll::Ready(output)
+        let polled = place.poll();
+        if polled.is_ready() {
+            self.running -= 1;
+            self.ready.forget(slot, &mut place.waker);
+        }
+        polled
+    }
+}
+
+impl<Fut: Future> Slot<Fut> {
+    fn poll(&mut self) -> Poll<Fut::Output> {
+        let future = self.future.as_mut().as_pin_mut();
+        let future = future.expect("only a slot that runs is polled");
+        let polled = future.poll(&mut Context::from_waker(self.waker.as_waker()));
+        if polled.is_ready() {
+            self.future.set(None);
+        }
+        polled
     }
 }

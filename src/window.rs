@@ -1,6 +1,7 @@
 //! The admitted items in arrival order, and which result comes out next. No async.
 
 mod completion_order;
+mod ring;
 mod source_order;
 
 pub use self::completion_order::CompletionOrder;
@@ -24,10 +25,11 @@ pub trait Window<O, R> {
     /// Admits an unfinished item.
     fn admit(&mut self, offset: O);
 
-    /// Admits an item that is finished already, and lets it out if nothing stands before it.
+    /// Admits an item that is finished already, and says what comes out next, if anything: one in, one out, so that
+    /// results do not pile up while there is somebody to take them.
     fn pass(&mut self, offset: O, result: R) -> Option<Self::Emitted>;
 
-    /// An admitted item is finished: lets it out if nothing stands before it.
+    /// An admitted item is finished: what comes out next, if anything.
     fn finish(&mut self, seq: u64, result: R) -> Option<Self::Emitted>;
 
     /// An admitted item is finished, and its result stays.

@@ -55,22 +55,23 @@ where
 {
     type Ticket = Ticket<K>;
 
-    fn arrive(&mut self, seq: u64, item: T) -> Arrival<T, Ticket<K>> {
-        let key = (self.key)(&item);
+    fn arrive(&mut self, item: &T) -> Arrival<Ticket<K>> {
+        let key = (self.key)(item);
         if self.groups.len() == 0 {
-            return Arrival::Starts(item, Ticket { key, hash: None });
+            return Arrival::Starts(Ticket { key, hash: None });
         }
         let hash = self.hasher.hash_one(&key);
         match self.groups.find(hash, &key) {
-            Some(slot) => {
-                self.waiting.push(&mut self.queues[slot], seq, item);
-                Arrival::Waits
-            }
+            Some(slot) => Arrival::Waits(slot),
             None => {
                 let hash = Some(hash);
-                Arrival::Starts(item, Ticket { key, hash })
+                Arrival::Starts(Ticket { key, hash })
             }
         }
+    }
+
+    fn wait(&mut self, slot: usize, seq: u64, item: T) {
+        self.waiting.push(&mut self.queues[slot], seq, item);
     }
 
     fn hold(&mut self, slot: usize, Ticket { key, hash }: Ticket<K>) {

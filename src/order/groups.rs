@@ -10,6 +10,8 @@ const NONE: u32 = u32::MAX;
 pub(super) struct Groups<K> {
     /// A power of two of them, or none as yet: the first slot of each chain.
     buckets: Vec<u32>,
+    /// What is left of a hash when it is shifted to the number of a bucket.
+    shift: u32,
     /// By slot.
     groups: Vec<Option<Group<K>>>,
     len: usize,
@@ -25,6 +27,7 @@ impl<K> Groups<K> {
     pub(super) fn new() -> Self {
         Self {
             buckets: Vec::new(),
+            shift: 0,
             groups: Vec::new(),
             len: 0,
         }
@@ -42,7 +45,7 @@ impl<K> Groups<K> {
         if self.len == 0 {
             return None;
         }
-        let mut slot = self.buckets[bucket(hash, self.buckets.len())];
+        let mut slot = self.buckets[self.bucket(hash)];
         while slot != NONE {
             let group = self.group(slot);
             if group.hash == hash && group.key == *key {
@@ -55,15 +58,11 @@ impl<K> Groups<K> {
 
     /// Has the group of this key hold this slot. It must not hold one already.
     pub(super) fn insert(&mut self, slot: usize, hash: u64, key: K) {
-        if (self.len + 1) * BUCKETS_PER_GROUP > self.buckets.len() {
-            self.grow();
-        }
         if slot >= self.groups.len() {
-            self.groups.resize_with(slot + 1, || None);
+            self.grow(slot + 1);
         }
-        let link = u32::try_from(slot).expect("2^32 futures do not fit into memory");
-        let bucket = bucket(hash, self.buckets.len());
-        let next = std::mem::replace(&mut self.buckets[bucket], link);
+        let bucket = self.bucket(hash);
+        let next = std::mem::replace(&mut self.buckets[bucket], slot as u32);
         self.groups[slot] = Some(Group { key, hash, next });
         self.len += 1;
     }
@@ -74,7 +73,7 @@ impl<K> Groups<K> {
             return;
         };
         let link = slot as u32;
-        let bucket = bucket(removed.hash, self.buckets.len());
+        let bucket = self.bucket(removed.hash);
         self.len -= 1;
         if self.buckets[bucket] == link {
             self.buckets[bucket] = removed.next;
@@ -100,21 +99,32 @@ impl<K> Groups<K> {
         self.groups[slot as usize].as_ref().expect("a linked group")
     }
 
-    fn grow(&mut self) {
-        let buckets = (self.buckets.len() * 2).max(FEWEST_BUCKETS);
+    /// Multiplies by 2^64 / φ, so that a hasher whose bits vary in few places fills the table all the same
+    /// (Knuth, The Art of Computer Programming 3, 6.4).
+    fn bucket(&self, hash: u64) -> usize {
+        (hash.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> self.shift) as usize
+    }
+
+    /// Makes room for groups in as many slots.
+    #[cold]
+    fn grow(&mut self, slots: usize) {
+        assert!(slots < NONE as usize, "2^32 futures do not fit into memory");
+        self.groups.resize_with(slots, || None);
+        if slots * BUCKETS_PER_GROUP <= self.buckets.len() {
+            return;
+        }
+        let buckets = (slots * BUCKETS_PER_GROUP).next_power_of_two().max(FEWEST_BUCKETS);
+        self.shift = 64 - buckets.trailing_zeros();
         self.buckets.clear();
         self.buckets.resize(buckets, NONE);
-        for (slot, group) in self.groups.iter_mut().enumerate() {
-            if let Some(group) = group {
-                let bucket = bucket(group.hash, buckets);
-                group.next = std::mem::replace(&mut self.buckets[bucket], slot as u32);
+        for slot in 0..self.groups.len() {
+            if let Some(group) = &self.groups[slot] {
+                let bucket = self.bucket(group.hash);
+                let next = std::mem::replace(&mut self.buckets[bucket], slot as u32);
+                if let Some(group) = &mut self.groups[slot] {
+                    group.next = next;
+                }
             }
         }
     }
-}
-
-/// Multiplies by 2^64 / φ, so that a hasher whose bits vary in few places fills the table all the same
-/// (Knuth, The Art of Computer Programming 3, 6.4).
-fn bucket(hash: u64, buckets: usize) -> usize {
-    (hash.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (64 - buckets.trailing_zeros())) as usize
 }

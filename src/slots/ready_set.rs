@@ -120,6 +120,11 @@ impl ReadySet {
         source_woken || unexplained
     }
 
+    /// Whether any slot of this round is left.
+    pub(crate) fn has_next(&self) -> bool {
+        self.bits != 0 || self.chain != NONE
+    }
+
     /// The next slot of this round.
     pub(crate) fn next(&mut self) -> Option<usize> {
         while self.bits == 0 {
@@ -174,8 +179,7 @@ impl ReadySet {
     }
 
     fn is_woken(&self) -> bool {
-        self.bits != 0
-            || self.chain != NONE
+        self.has_next()
             || self.shared.head.load(Ordering::SeqCst) != NONE
             || self.shared.source_woken.load(Ordering::SeqCst)
     }

@@ -4,20 +4,19 @@ use std::collections::VecDeque;
 use std::fmt;
 
 use super::Window;
+use super::ring::Ring;
 use crate::unordered::Unordered;
 
 /// How many times `look_ahead` the newest admitted item may be ahead of the frontier.
 const SPAN: usize = 64;
 
-/// A ring of the items past the frontier, the oldest first, and the arrival numbers of the results that were kept.
+/// The items past the frontier, and the arrival numbers of the results that were kept, the first to finish first.
 pub struct CompletionOrder<O, R> {
-    ring: VecDeque<Entry<O, R>>,
-    /// The arrival number of the first in the ring.
-    head: u64,
+    ring: Ring<Entry<O, R>>,
     kept: VecDeque<u64>,
     frontier: Option<O>,
     admitted: usize,
-    finished: usize,
+    failed: usize,
 }
 
 enum Entry<O, R> {
@@ -28,25 +27,19 @@ enum Entry<O, R> {
 }
 
 impl<O: Clone, R> CompletionOrder<O, R> {
-    fn entry(&mut self, seq: u64) -> &mut Entry<O, R> {
-        &mut self.ring[(seq - self.head) as usize]
-    }
-
     /// Hands over the item at `seq`; the frontier moves over all that were handed over without a gap.
     fn hand_over(&mut self, seq: u64, offset: O, result: R) -> (R, Unordered<O>) {
         self.admitted -= 1;
-        if seq != self.head {
-            *self.entry(seq) = Entry::HandedOver(offset.clone());
-        } else {
+        if seq == self.ring.head() {
+            self.ring.pop();
             self.frontier = Some(offset.clone());
-            self.ring.pop_front();
-            self.head += 1;
-            while let Some(Entry::HandedOver(_)) = self.ring.front() {
-                if let Some(Entry::HandedOver(offset)) = self.ring.pop_front() {
+            while let Some(Entry::HandedOver(_)) = self.ring.first() {
+                if let Some(Entry::HandedOver(offset)) = self.ring.pop() {
                     self.frontier = Some(offset);
-                    self.head += 1;
                 }
             }
+        } else {
+            *self.ring.entry(seq) = Entry::HandedOver(offset.clone());
         }
         (result, Unordered::new(offset, self.frontier.clone()))
     }
@@ -57,69 +50,77 @@ impl<O: Clone, R> Window<O, R> for CompletionOrder<O, R> {
 
     fn new() -> Self {
         Self {
-            ring: VecDeque::new(),
-            head: 0,
+            ring: Ring::new(),
             kept: VecDeque::new(),
             frontier: None,
             admitted: 0,
-            finished: 0,
+            failed: 0,
         }
     }
 
     fn has_room(&self, look_ahead: usize) -> bool {
-        self.admitted < look_ahead && self.ring.len() < look_ahead.saturating_mul(SPAN)
+        self.admitted < look_ahead && self.ring.len() / SPAN < look_ahead
     }
 
     fn next_seq(&self) -> u64 {
-        self.head + self.ring.len() as u64
+        self.ring.end()
     }
 
     fn admit(&mut self, offset: O) {
-        self.ring.push_back(Entry::Unfinished(offset));
+        self.ring.push(Entry::Unfinished(offset));
         self.admitted += 1;
     }
 
     fn pass(&mut self, offset: O, result: R) -> Option<(R, Unordered<O>)> {
         if self.ring.is_empty() {
-            self.head += 1;
+            self.ring.skip();
             self.frontier = Some(offset.clone());
             return Some((result, Unordered::new(offset, self.frontier.clone())));
         }
-        let seq = self.next_seq();
-        self.admit(offset);
-        self.finish(seq, result)
-    }
-
-    fn finish(&mut self, seq: u64, result: R) -> Option<(R, Unordered<O>)> {
-        self.keep(seq, result);
+        if self.kept.is_empty() {
+            self.ring.push(Entry::HandedOver(offset.clone()));
+            return Some((result, Unordered::new(offset, self.frontier.clone())));
+        }
+        self.kept.push_back(self.ring.end());
+        self.ring.push(Entry::Finished(offset, result));
+        self.admitted += 1;
         self.emit()
     }
 
+    fn finish(&mut self, seq: u64, result: R) -> Option<(R, Unordered<O>)> {
+        if !self.kept.is_empty() {
+            self.keep(seq, result);
+            return self.emit();
+        }
+        match std::mem::replace(self.ring.entry(seq), Entry::Failed) {
+            Entry::Unfinished(offset) => Some(self.hand_over(seq, offset, result)),
+            _ => unreachable!("an item finishes once"),
+        }
+    }
+
     fn keep(&mut self, seq: u64, result: R) {
-        let entry = self.entry(seq);
+        let entry = self.ring.entry(seq);
         if let Entry::Unfinished(offset) = std::mem::replace(entry, Entry::Failed) {
             *entry = Entry::Finished(offset, result);
-            self.finished += 1;
             self.kept.push_back(seq);
         }
     }
 
     fn fail(&mut self, seq: u64) {
-        *self.entry(seq) = Entry::Failed;
-        self.finished += 1;
+        *self.ring.entry(seq) = Entry::Failed;
+        self.failed += 1;
     }
 
     fn emit(&mut self) -> Option<(R, Unordered<O>)> {
         let seq = self.kept.pop_front()?;
-        self.finished -= 1;
-        match std::mem::replace(self.entry(seq), Entry::Failed) {
+        match std::mem::replace(self.ring.entry(seq), Entry::Failed) {
             Entry::Finished(offset, result) => Some(self.hand_over(seq, offset, result)),
             _ => unreachable!("what is kept is finished"),
         }
     }
 
     fn has_reached(&self, seq: u64) -> bool {
-        self.head == seq && self.kept.is_empty()
+        self.ring.head() == seq && self.kept.is_empty()
     }
 
     fn admitted(&self) -> usize {
@@ -127,7 +128,7 @@ impl<O: Clone, R> Window<O, R> for CompletionOrder<O, R> {
     }
 
     fn finished(&self) -> usize {
-        self.finished
+        self.kept.len() + self.failed
     }
 
     fn unfinished<'a>(&'a self) -> impl Iterator<Item = &'a O>
@@ -144,7 +145,7 @@ impl<O: Clone, R> Window<O, R> for CompletionOrder<O, R> {
         self.ring.clear();
         self.kept.clear();
         self.admitted = 0;
-        self.finished = 0;
+        self.failed = 0;
     }
 }
 

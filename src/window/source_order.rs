@@ -1,15 +1,13 @@
 //! Results in source order: each waits until everything before it has come out.
 
-use std::collections::VecDeque;
 use std::fmt;
 
 use super::Window;
+use super::ring::Ring;
 
-/// A ring of the admitted items, the oldest first.
+/// The admitted items, and what came of them.
 pub struct SourceOrder<O, R> {
-    ring: VecDeque<Entry<O, R>>,
-    /// The arrival number of the first in the ring.
-    head: u64,
+    ring: Ring<Entry<O, R>>,
     finished: usize,
 }
 
@@ -19,19 +17,12 @@ enum Entry<O, R> {
     Failed,
 }
 
-impl<O, R> SourceOrder<O, R> {
-    fn entry(&mut self, seq: u64) -> &mut Entry<O, R> {
-        &mut self.ring[(seq - self.head) as usize]
-    }
-}
-
 impl<O, R> Window<O, R> for SourceOrder<O, R> {
     type Emitted = (R, O);
 
     fn new() -> Self {
         Self {
-            ring: VecDeque::new(),
-            head: 0,
+            ring: Ring::new(),
             finished: 0,
         }
     }
@@ -41,30 +32,36 @@ impl<O, R> Window<O, R> for SourceOrder<O, R> {
     }
 
     fn next_seq(&self) -> u64 {
-        self.head + self.ring.len() as u64
+        self.ring.end()
     }
 
     fn admit(&mut self, offset: O) {
-        self.ring.push_back(Entry::Unfinished(offset));
+        self.ring.push(Entry::Unfinished(offset));
     }
 
     fn pass(&mut self, offset: O, result: R) -> Option<(R, O)> {
         if self.ring.is_empty() {
-            self.head += 1;
+            self.ring.skip();
             return Some((result, offset));
         }
-        self.ring.push_back(Entry::Finished(offset, result));
+        self.ring.push(Entry::Finished(offset, result));
         self.finished += 1;
-        None
-    }
-
-    fn finish(&mut self, seq: u64, result: R) -> Option<(R, O)> {
-        self.keep(seq, result);
         self.emit()
     }
 
+    fn finish(&mut self, seq: u64, result: R) -> Option<(R, O)> {
+        if seq != self.ring.head() {
+            self.keep(seq, result);
+            return self.emit();
+        }
+        match self.ring.pop()? {
+            Entry::Unfinished(offset) => Some((result, offset)),
+            Entry::Finished(..) | Entry::Failed => unreachable!("an item finishes once"),
+        }
+    }
+
     fn keep(&mut self, seq: u64, result: R) {
-        let entry = self.entry(seq);
+        let entry = self.ring.entry(seq);
         if let Entry::Unfinished(offset) = std::mem::replace(entry, Entry::Failed) {
             *entry = Entry::Finished(offset, result);
             self.finished += 1;
@@ -72,24 +69,23 @@ impl<O, R> Window<O, R> for SourceOrder<O, R> {
     }
 
     fn fail(&mut self, seq: u64) {
-        *self.entry(seq) = Entry::Failed;
+        *self.ring.entry(seq) = Entry::Failed;
         self.finished += 1;
     }
 
     fn emit(&mut self) -> Option<(R, O)> {
-        if !matches!(self.ring.front()?, Entry::Finished(..)) {
+        if !matches!(self.ring.first()?, Entry::Finished(..)) {
             return None;
         }
-        self.head += 1;
         self.finished -= 1;
-        match self.ring.pop_front()? {
+        match self.ring.pop()? {
             Entry::Finished(offset, result) => Some((result, offset)),
             Entry::Unfinished(_) | Entry::Failed => unreachable!("the first is finished"),
         }
     }
 
     fn has_reached(&self, seq: u64) -> bool {
-        self.head == seq
+        self.ring.head() == seq
     }
 
     fn admitted(&self) -> usize {

@@ -1,0 +1,195 @@
+//! The same work for each contender: pull a message, run its handler, take its result and offset, and check them.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use futures::{Stream, StreamExt as _, stream};
+use futures_buffered::BufferedStreamExt as _;
+use ordered_by_group::prelude::*;
+
+/// How many different keys there are.
+pub const KEYS: u64 = 10_000;
+
+/// What a handler does before it returns.
+#[derive(Clone, Copy, Debug)]
+pub enum Work {
+    /// Nothing: it is ready at its first poll.
+    Ready,
+    /// It wakes itself and returns Pending, once.
+    OneYield,
+    /// It awaits `tokio::task::yield_now`, once.
+    TokioYield,
+    /// One in ten awaits `tokio::task::yield_now`; the others are ready.
+    MostlyReady,
+}
+
+/// A way to run handlers on a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Contender {
+    /// `ordered_by_group(..).then_unordered(..)`
+    OursUnordered,
+    /// `ordered_by_group(..).then(..)`
+    Ours,
+    /// `futures`: `map(..).buffer_unordered(n)`
+    BufferUnordered,
+    /// `futures`: `map(..).buffered(n)`
+    Buffered,
+    /// `futures-buffered`: `map(..).buffered_unordered(n)`
+    FuturesBufferedUnordered,
+    /// `futures-buffered`: `map(..).buffered_ordered(n)`
+    FuturesBuffered,
+}
+
+impl Contender {
+    pub const ALL: [Self; 6] = [
+        Self::OursUnordered,
+        Self::Ours,
+        Self::BufferUnordered,
+        Self::Buffered,
+        Self::FuturesBufferedUnordered,
+        Self::FuturesBuffered,
+    ];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::OursUnordered => "ours, completion order",
+            Self::Ours => "ours, source order",
+            Self::BufferUnordered => "buffer_unordered",
+            Self::Buffered => "buffered",
+            Self::FuturesBufferedUnordered => "futures-buffered, unordered",
+            Self::FuturesBuffered => "futures-buffered, ordered",
+        }
+    }
+
+    /// Runs `items` messages through, `max_parallel` at once, and checks what comes out.
+    pub async fn run(self, work: Work, items: u64, max_parallel: usize) {
+        match work {
+            Work::Ready => {
+                let handle = |message: Message| async move { message.amount };
+                self.run_with(items, max_parallel, handle).await;
+            }
+            Work::OneYield => {
+                let handle = |message: Message| async move {
+                    OneYield(false).await;
+                    message.amount
+                };
+                self.run_with(items, max_parallel, handle).await;
+            }
+            Work::TokioYield => {
+                let handle = |message: Message| async move {
+                    tokio::task::yield_now().await;
+                    message.amount
+                };
+                self.run_with(items, max_parallel, handle).await;
+            }
+            Work::MostlyReady => {
+                let handle = |message: Message| async move {
+                    if message.offset % 10 == 0 {
+                        tokio::task::yield_now().await;
+                    }
+                    message.amount
+                };
+                self.run_with(items, max_parallel, handle).await;
+            }
+        }
+    }
+
+    async fn run_with<Fut>(
+        self,
+        items: u64,
+        max_parallel: usize,
+        handle: impl Fn(Message) -> Fut + Copy,
+    ) where
+        Fut: Future<Output = u64>,
+    {
+        let handle_with_offset = move |message: Message| {
+            let offset = message.offset;
+            let handled = handle(message);
+            async move { (handled.await, offset) }
+        };
+        match self {
+            Self::OursUnordered => {
+                let results = messages(items)
+                    .ordered_by_group(|message| message.key, max_parallel)
+                    .offsets(|message| message.offset)
+                    .then_unordered(handle)
+                    .map(|(result, offset)| (result, *offset.offset()));
+                check(items, false, results).await;
+            }
+            Self::Ours => {
+                let results = messages(items)
+                    .ordered_by_group(|message| message.key, max_parallel)
+                    .offsets(|message| message.offset)
+                    .then(handle);
+                check(items, true, results).await;
+            }
+            Self::BufferUnordered => {
+                let results = messages(items)
+                    .map(handle_with_offset)
+                    .buffer_unordered(max_parallel);
+                check(items, false, results).await;
+            }
+            Self::Buffered => {
+                let results = messages(items).map(handle_with_offset).buffered(max_parallel);
+                check(items, true, results).await;
+            }
+            Self::FuturesBufferedUnordered => {
+                let results = messages(items)
+                    .map(handle_with_offset)
+                    .buffered_unordered(max_parallel);
+                check(items, false, results).await;
+            }
+            Self::FuturesBuffered => {
+                let results = messages(items)
+                    .map(handle_with_offset)
+                    .buffered_ordered(max_parallel);
+                check(items, true, results).await;
+            }
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Message {
+    key: u64,
+    offset: u64,
+    amount: u64,
+}
+
+fn messages(items: u64) -> impl Stream<Item = Message> {
+    stream::iter((0..items).map(|offset| Message {
+        // A multiplier that is prime to the number of keys: each key comes once in 10,000 messages, in no visible order.
+        key: offset.wrapping_mul(7_919) % KEYS,
+        offset,
+        amount: offset ^ 0x5555,
+    }))
+}
+
+async fn check(items: u64, in_source_order: bool, results: impl Stream<Item = (u64, u64)>) {
+    let mut results = std::pin::pin!(results);
+    let (mut count, mut offsets, mut amounts) = (0, 0_u64, 0_u64);
+    while let Some((amount, offset)) = results.next().await {
+        assert!(!in_source_order || offset == count);
+        count += 1;
+        offsets = offsets.wrapping_add(offset);
+        amounts = amounts.wrapping_add(amount);
+    }
+    assert_eq!(count, items);
+    assert_eq!(offsets, items * (items - 1) / 2);
+    assert!(amounts > 0);
+}
+
+struct OneYield(bool);
+
+impl Future for OneYield {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if std::mem::replace(&mut self.0, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}

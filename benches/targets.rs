@@ -1,0 +1,89 @@
+//! The targets, each a ratio against a named peer in the same run: contenders interleaved, medians of eleven rounds.
+
+mod contenders;
+
+use std::time::{Duration, Instant};
+
+use contenders::{Contender, Work};
+
+struct Target {
+    what: &'static str,
+    work: Work,
+    ours: (Contender, usize),
+    peer: (Contender, usize),
+    most: f64,
+}
+
+fn main() {
+    // `cargo bench -- --test`, as criterion's benches: run each once, and measure nothing.
+    let (items, rounds) = if std::env::args().any(|argument| argument == "--test") {
+        (5_000, 1)
+    } else {
+        (100_000, 11)
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    let time = |work, (contender, max_parallel): (Contender, usize)| {
+        let start = Instant::now();
+        runtime.block_on(contender.run(work, items, max_parallel));
+        start.elapsed()
+    };
+    println!("{:<44} {:>9} {:>9} {:>7} {:>7}", "", "ours", "peer", "ratio", "target");
+    println!("{:<44} {:>9} {:>9} {:>7} {:>7}", "", "ns/item", "ns/item", "", "");
+    for target in targets() {
+        let mut times = [Vec::new(), Vec::new()];
+        for _ in 0..rounds {
+            times[0].push(time(target.work, target.ours));
+            times[1].push(time(target.work, target.peer));
+        }
+        let [ours, peer] = times.map(|times| median(times).as_nanos() as f64 / items as f64);
+        let ratio = ours / peer;
+        let met = if ratio <= target.most { "" } else { "  missed" };
+        println!(
+            "{:<44} {ours:>9.1} {peer:>9.1} {ratio:>7.3} {:>7.2}{met}",
+            target.what, target.most
+        );
+    }
+}
+
+fn targets() -> Vec<Target> {
+    use Contender::{BufferUnordered, Ours, OursUnordered};
+    let target = |what, work, ours, most| Target {
+        what,
+        work,
+        ours: (ours, 64),
+        peer: (BufferUnordered, 64),
+        most,
+    };
+    vec![
+        target("ready, completion order", Work::Ready, OursUnordered, 0.15),
+        target("ready, source order", Work::Ready, Ours, 0.12),
+        target("one yield, completion order", Work::OneYield, OursUnordered, 0.12),
+        target("one yield, source order", Work::OneYield, Ours, 0.15),
+        target("tokio yield, completion order", Work::TokioYield, OursUnordered, 0.33),
+        target("tokio yield, source order", Work::TokioYield, Ours, 0.33),
+        target("90 % ready, completion order", Work::MostlyReady, OursUnordered, 0.25),
+        target("90 % ready, source order", Work::MostlyReady, Ours, 0.25),
+        Target {
+            what: "4,096 running beside 64, completion order",
+            work: Work::TokioYield,
+            ours: (OursUnordered, 4_096),
+            peer: (OursUnordered, 64),
+            most: 1.3,
+        },
+        Target {
+            what: "4,096 running beside 64, source order",
+            work: Work::TokioYield,
+            ours: (Ours, 4_096),
+            peer: (Ours, 64),
+            most: 1.3,
+        },
+    ]
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort_unstable();
+    times[times.len() / 2]
+}

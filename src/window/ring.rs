@@ -1,0 +1,101 @@
+//! The admitted items, found by their arrival number.
+
+/// A ring that doubles when it is full. An entry's place is its arrival number modulo the capacity, so it is found
+/// without a look at where the ring begins.
+pub(super) struct Ring<E> {
+    /// None at first, then a power of two of them.
+    places: Vec<Option<E>>,
+    head: u64,
+    end: u64,
+}
+
+const FEWEST_PLACES: usize = 64;
+
+impl<E> Ring<E> {
+    pub(super) fn new() -> Self {
+        Self {
+            places: Vec::new(),
+            head: 0,
+            end: 0,
+        }
+    }
+
+    /// The arrival number of the first entry, or of the next to come if there is none.
+    pub(super) fn head(&self) -> u64 {
+        self.head
+    }
+
+    /// The arrival number of the next entry to come.
+    pub(super) fn end(&self) -> u64 {
+        self.end
+    }
+
+    pub(super) fn len(&self) -> usize {
+        (self.end - self.head) as usize
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.head == self.end
+    }
+
+    pub(super) fn push(&mut self, entry: E) {
+        if self.len() == self.places.len() {
+            self.grow();
+        }
+        let place = self.place(self.end);
+        self.places[place] = Some(entry);
+        self.end += 1;
+    }
+
+    /// An empty ring goes on after an entry that never was in it.
+    pub(super) fn skip(&mut self) {
+        debug_assert!(self.is_empty());
+        self.head += 1;
+        self.end += 1;
+    }
+
+    pub(super) fn first(&self) -> Option<&E> {
+        let place = self.place(self.head);
+        self.places.get(place)?.as_ref()
+    }
+
+    pub(super) fn pop(&mut self) -> Option<E> {
+        let place = self.place(self.head);
+        let entry = self.places.get_mut(place)?.take();
+        self.head += u64::from(entry.is_some());
+        entry
+    }
+
+    /// The entry with this arrival number, which must be in the ring.
+    pub(super) fn entry(&mut self, seq: u64) -> &mut E {
+        debug_assert!((self.head..self.end).contains(&seq));
+        let place = self.place(seq);
+        self.places[place].as_mut().expect("an admitted item")
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &E> {
+        (self.head..self.end).filter_map(|seq| self.places[self.place(seq)].as_ref())
+    }
+
+    /// Drops all entries.
+    pub(super) fn clear(&mut self) {
+        self.places = Vec::new();
+        self.head = self.end;
+    }
+
+    fn place(&self, seq: u64) -> usize {
+        seq as usize & self.places.len().wrapping_sub(1)
+    }
+
+    #[cold]
+    fn grow(&mut self) {
+        let places = (self.places.len() * 2).max(FEWEST_PLACES);
+        let mut grown = Vec::new();
+        grown.resize_with(places, || None);
+        for seq in self.head..self.end {
+            let place = self.place(seq);
+            grown[seq as usize & (places - 1)] = self.places[place].take();
+        }
+        self.places = grown;
+    }
+}
