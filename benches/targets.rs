@@ -30,8 +30,14 @@ fn main() {
         runtime.block_on(contender.run(work, items, max_parallel));
         start.elapsed()
     };
-    println!("{:<44} {:>9} {:>9} {:>7} {:>7}", "", "ours", "peer", "ratio", "target");
-    println!("{:<44} {:>9} {:>9} {:>7} {:>7}", "", "ns/item", "ns/item", "", "");
+    println!(
+        "{:<44} {:>9} {:>9} {:>7} {:>7}",
+        "", "ours", "peer", "ratio", "target"
+    );
+    println!(
+        "{:<44} {:>9} {:>9} {:>7} {:>7}",
+        "", "ns/item", "ns/item", "", ""
+    );
     for target in targets() {
         let mut times = [Vec::new(), Vec::new()];
         for _ in 0..rounds {
@@ -60,11 +66,26 @@ fn targets() -> Vec<Target> {
     vec![
         target("ready, completion order", Work::Ready, OursUnordered, 0.15),
         target("ready, source order", Work::Ready, Ours, 0.12),
-        target("one yield, completion order", Work::OneYield, OursUnordered, 0.12),
+        target(
+            "one yield, completion order",
+            Work::OneYield,
+            OursUnordered,
+            0.12,
+        ),
         target("one yield, source order", Work::OneYield, Ours, 0.15),
-        target("tokio yield, completion order", Work::TokioYield, OursUnordered, 0.33),
+        target(
+            "tokio yield, completion order",
+            Work::TokioYield,
+            OursUnordered,
+            0.33,
+        ),
         target("tokio yield, source order", Work::TokioYield, Ours, 0.33),
-        target("90 % ready, completion order", Work::MostlyReady, OursUnordered, 0.25),
+        target(
+            "90 % ready, completion order",
+            Work::MostlyReady,
+            OursUnordered,
+            0.25,
+        ),
         target("90 % ready, source order", Work::MostlyReady, Ours, 0.25),
         Target {
             what: "4,096 running beside 64, completion order",

@@ -10,7 +10,7 @@ use pin_project::pin_project;
 
 use crate::offsets::ReadOffset;
 use crate::order::{Arrival, Order};
-use crate::slots::Slots;
+use crate::slots::{Slots, Woken};
 use crate::source::Read;
 use crate::verdict::Verdict;
 use crate::window::Window;
@@ -243,7 +243,7 @@ where
         // The task's own waker comes last: it may panic, or run the task at once.
         if let Turn::Idle { again } = turn {
             core.results = RESULTS_PER_TURN;
-            if again || !core.slots.park(cx.waker()) {
+            if again || !core.slots.sleep(cx.waker()) {
                 cx.waker().wake_by_ref();
             }
         }
@@ -273,8 +273,8 @@ where
             }
             self.results -= 1;
         }
-        if self.slots.begin_round() && self.state == State::Pending {
-            self.state = State::Open;
+        if self.slots.begin_round() {
+            self.ask_source();
         }
         loop {
             if !(std::mem::take(&mut self.woken_first) && self.slots.has_woken()) {
@@ -366,8 +366,13 @@ where
     fn poll_woken(&mut self, emit: bool) -> Option<W::Emitted> {
         let mut emitted = None;
         while emitted.is_none() && self.has_credit() {
-            let Some(slot) = self.slots.next_woken() else {
-                break;
+            let slot = match self.slots.next_woken() {
+                Some(Woken::Slot(slot)) => slot,
+                Some(Woken::Source) => {
+                    self.ask_source();
+                    continue;
+                }
+                None => break,
             };
             self.credit -= 1;
             if self.slots.is_running(slot) {
@@ -431,6 +436,12 @@ where
         self.failure
             .as_ref()
             .is_none_or(|failure| seq < failure.seq)
+    }
+
+    fn ask_source(&mut self) {
+        if self.state == State::Pending {
+            self.state = State::Open;
+        }
     }
 
     fn may_pull(&self) -> bool {

@@ -6,7 +6,8 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
-use self::ready_set::{ReadySet, SlotWaker};
+pub(crate) use self::ready_set::Woken;
+use self::ready_set::{ReadySet, WakeHandle};
 
 /// Places for running futures. A place is made when it is first needed and used again and again.
 pub(crate) struct Slots<Fut> {
@@ -21,7 +22,7 @@ struct Slot<Fut> {
     future: Pin<Box<Option<Fut>>>,
     /// The arrival number of the item that runs here.
     seq: u64,
-    waker: SlotWaker,
+    waker: WakeHandle,
 }
 
 impl<Fut> Slots<Fut> {
@@ -67,7 +68,7 @@ impl<Fut> Slots<Fut> {
         self.slots.push(Slot {
             future: Box::pin(None),
             seq: 0,
-            waker: self.ready.waker(slot),
+            waker: self.ready.add_slot(slot),
         });
         self.free.push(slot);
         slot
@@ -89,18 +90,18 @@ impl<Fut> Slots<Fut> {
         self.ready.mark(&self.slots[slot].waker);
     }
 
-    /// A poll begins. Says whether the source is to be asked.
+    /// A poll begins. Says whether the task slept and nothing of ours woke it.
     pub(crate) fn begin_round(&mut self) -> bool {
         self.ready.begin_round()
     }
 
-    /// Whether any slot of this round is left.
+    /// Whether anything woken is left of this round.
     pub(crate) fn has_woken(&self) -> bool {
         self.ready.has_next()
     }
 
-    /// The next slot of this round that was woken.
-    pub(crate) fn next_woken(&mut self) -> Option<usize> {
+    /// What else was woken for this round.
+    pub(crate) fn next_woken(&mut self) -> Option<Woken> {
         self.ready.next()
     }
 
@@ -110,8 +111,8 @@ impl<Fut> Slots<Fut> {
 
     /// Says whether the task may sleep.
     #[must_use]
-    pub(crate) fn park(&mut self, task: &Waker) -> bool {
-        self.ready.park(task)
+    pub(crate) fn sleep(&mut self, task: &Waker) -> bool {
+        self.ready.sleep(task)
     }
 
     /// Drops all futures.
@@ -133,7 +134,7 @@ impl<Fut: Future> Slots<Fut> {
         let polled = place.poll();
         match polled {
             Poll::Pending => self.running += 1,
-            Poll::Ready(_) => self.ready.forget(slot, &mut place.waker),
+            Poll::Ready(_) => self.ready.forget(&mut place.waker),
         }
         polled
     }
@@ -144,7 +145,7 @@ impl<Fut: Future> Slots<Fut> {
         let polled = place.poll();
         if polled.is_ready() {
             self.running -= 1;
-            self.ready.forget(slot, &mut place.waker);
+            self.ready.forget(&mut place.waker);
         }
         polled
     }

@@ -131,7 +131,9 @@ impl Contender {
                 check(items, false, results).await;
             }
             Self::Buffered => {
-                let results = messages(items).map(handle_with_offset).buffered(max_parallel);
+                let results = messages(items)
+                    .map(handle_with_offset)
+                    .buffered(max_parallel);
                 check(items, true, results).await;
             }
             Self::FuturesBufferedUnordered => {

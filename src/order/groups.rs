@@ -113,7 +113,9 @@ impl<K> Groups<K> {
         if slots * BUCKETS_PER_GROUP <= self.buckets.len() {
             return;
         }
-        let buckets = (slots * BUCKETS_PER_GROUP).next_power_of_two().max(FEWEST_BUCKETS);
+        let buckets = (slots * BUCKETS_PER_GROUP)
+            .next_power_of_two()
+            .max(FEWEST_BUCKETS);
         self.shift = 64 - buckets.trailing_zeros();
         self.buckets.clear();
         self.buckets.resize(buckets, NONE);

@@ -1,8 +1,9 @@
-//! Which slots were woken: one bit a slot, found in O(1) whatever the number of slots.
+//! What was woken, slots and source: one bit each, found in O(1) whatever the number of slots.
 //!
 //! A word holds the bits of 63 slots; its last bit says that the word is queued. The wake that sets that bit
 //! pushes the word on a stack, which the operator takes whole (Treiber, "Systems programming: coping with
-//! parallelism", IBM RJ 5118, 1986; words are never freed while they are linked, so there is no ABA).
+//! parallelism", IBM RJ 5118, 1986; words are never freed while they are linked, so there is no ABA). Whether the
+//! task sleeps is a value of the stack's top, so that going to sleep and waking meet in one atomic.
 
 use std::sync::Arc;
 use std::task::{Wake, Waker};
@@ -20,24 +21,36 @@ use {
 
 const SLOTS_PER_WORD: usize = 63;
 const QUEUED: u64 = 1 << SLOTS_PER_WORD;
+
+/// The end of the stack.
 const NONE: usize = usize::MAX;
+/// The end of the stack while the task sleeps: whoever pushes on it wakes the task.
+const ASLEEP: usize = usize::MAX - 1;
+/// The word that has only the source's bit.
+const SOURCE: usize = 0;
 
 /// The operator's side: it alone takes what was woken.
 pub(crate) struct ReadySet {
     shared: Arc<Shared>,
     words: Vec<Arc<Word>>,
-    source: Waker,
+    source: WakeHandle,
     /// The words of this round that were not looked at yet, linked by `Word::next`.
     chain: usize,
     /// What is left of the word looked at last, and that word.
     bits: u64,
     word: usize,
-    parked: bool,
 }
 
-/// A slot's own waker, kept for all the handlers that use the slot.
-pub(crate) struct SlotWaker {
-    wake: Arc<SlotWake>,
+/// What was woken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Woken {
+    Source,
+    Slot(usize),
+}
+
+/// A waker of ours: the source's, or a slot's, kept for all the handlers that use the slot.
+pub(crate) struct WakeHandle {
+    bit: Arc<Bit>,
     waker: Waker,
 }
 
@@ -49,84 +62,70 @@ struct Word {
 
 struct Shared {
     /// The top of the stack of queued words.
-    head: AtomicUsize,
-    source_woken: AtomicBool,
-    /// Whether the task wants to be woken: it sleeps, and nothing has woken it since.
-    parked: AtomicBool,
+    top: AtomicUsize,
     task: AtomicWaker,
 }
 
-struct SlotWake {
+/// One bit of a word, as a waker.
+struct Bit {
     shared: Arc<Shared>,
     word: Arc<Word>,
     bit: u64,
     retired: AtomicBool,
 }
 
-struct SourceWake(Arc<Shared>);
-
 impl ReadySet {
     pub(crate) fn new() -> Self {
         let shared = Arc::new(Shared {
-            head: AtomicUsize::new(NONE),
-            source_woken: AtomicBool::new(false),
-            parked: AtomicBool::new(false),
+            top: AtomicUsize::new(NONE),
             task: AtomicWaker::new(),
         });
+        let word = Arc::new(Word::new(SOURCE));
         Self {
-            source: Waker::from(Arc::new(SourceWake(Arc::clone(&shared)))),
+            source: WakeHandle::new(&shared, &word, 1),
             shared,
-            words: Vec::new(),
+            words: vec![word],
             chain: NONE,
             bits: 0,
-            word: 0,
-            parked: false,
+            word: SOURCE,
         }
     }
 
     /// The waker of a slot that was not used before; slots are numbered from 0, one after the other.
-    pub(crate) fn waker(&mut self, slot: usize) -> SlotWaker {
-        let index = slot / SLOTS_PER_WORD;
+    pub(crate) fn add_slot(&mut self, slot: usize) -> WakeHandle {
+        let index = slot / SLOTS_PER_WORD + 1;
         if index == self.words.len() {
-            self.words.push(Arc::new(Word {
-                index,
-                bits: AtomicU64::new(0),
-                next: AtomicUsize::new(NONE),
-            }));
+            self.words.push(Arc::new(Word::new(index)));
         }
-        SlotWaker::new(Arc::new(SlotWake {
-            shared: Arc::clone(&self.shared),
-            word: Arc::clone(&self.words[index]),
-            bit: 1 << (slot % SLOTS_PER_WORD),
-            retired: AtomicBool::new(false),
-        }))
+        let bit = 1 << (slot % SLOTS_PER_WORD);
+        WakeHandle::new(&self.shared, &self.words[index], bit)
     }
 
     pub(crate) fn source_waker(&self) -> &Waker {
-        &self.source
+        self.source.as_waker()
     }
 
-    /// A poll begins. Says whether the source is to be asked: it woke us, or nothing of ours explains this poll.
+    /// A poll begins. Says whether the task slept and nothing of ours woke it.
     pub(crate) fn begin_round(&mut self) -> bool {
-        let unexplained = self.parked && self.shared.parked.swap(false, Ordering::SeqCst);
-        self.parked = false;
         // A rest of the last round goes first, so that no slot is looked at twice in one round.
-        if self.bits == 0 && self.chain == NONE && self.shared.head.load(Ordering::Relaxed) != NONE
-        {
-            self.chain = self.shared.head.swap(NONE, Ordering::SeqCst);
+        if self.has_next() || self.shared.top.load(Ordering::Relaxed) == NONE {
+            return false;
         }
-        let source_woken = self.shared.source_woken.load(Ordering::Relaxed)
-            && self.shared.source_woken.swap(false, Ordering::SeqCst);
-        source_woken || unexplained
+        self.chain = self.shared.top.swap(NONE, Ordering::AcqRel);
+        let unexplained = self.chain == ASLEEP;
+        if unexplained {
+            self.chain = NONE;
+        }
+        unexplained
     }
 
-    /// Whether any slot of this round is left.
+    /// Whether anything of this round is left.
     pub(crate) fn has_next(&self) -> bool {
         self.bits != 0 || self.chain != NONE
     }
 
-    /// The next slot of this round.
-    pub(crate) fn next(&mut self) -> Option<usize> {
+    /// What else was woken for this round.
+    pub(crate) fn next(&mut self) -> Option<Woken> {
         while self.bits == 0 {
             if self.chain == NONE {
                 return None;
@@ -139,56 +138,51 @@ impl ReadySet {
         }
         let bit = self.bits.trailing_zeros() as usize;
         self.bits &= self.bits - 1;
-        Some(self.word * SLOTS_PER_WORD + bit)
+        Some(match self.word {
+            SOURCE => Woken::Source,
+            word => Woken::Slot((word - 1) * SLOTS_PER_WORD + bit),
+        })
     }
 
     /// The slot's handler has finished: its wakes no longer count, nor do those of wakers that it left behind.
-    pub(crate) fn forget(&mut self, slot: usize, waker: &mut SlotWaker) {
-        if waker.is_held_elsewhere() {
-            waker.wake.retired.store(true, Ordering::Relaxed);
-            *waker = self.waker(slot);
+    pub(crate) fn forget(&mut self, handle: &mut WakeHandle) {
+        if handle.is_held_elsewhere() {
+            handle.bit.retired.store(true, Ordering::Relaxed);
+            let Bit { word, bit, .. } = &*handle.bit;
+            *handle = WakeHandle::new(&self.shared, word, *bit);
         }
-        let SlotWake { word, bit, .. } = &*waker.wake;
+        let Bit { word, bit, .. } = &*handle.bit;
         if word.bits.load(Ordering::Relaxed) & bit != 0 {
             word.bits.fetch_and(!bit, Ordering::AcqRel);
         }
     }
 
     /// Marks the slot as woken, for a later round.
-    pub(crate) fn mark(&self, waker: &SlotWaker) {
-        waker.wake.set();
+    pub(crate) fn mark(&self, handle: &WakeHandle) {
+        handle.bit.set();
     }
 
     /// The poll ends with nothing to do. Says whether the task may sleep; else something was woken meanwhile.
     #[must_use]
-    pub(crate) fn park(&mut self, task: &Waker) -> bool {
-        if self.is_woken() {
+    pub(crate) fn sleep(&mut self, task: &Waker) -> bool {
+        if self.has_next() || self.shared.top.load(Ordering::Relaxed) != NONE {
             return false;
         }
         #[cfg(not(loom))]
         self.shared.task.register(task);
         #[cfg(loom)]
         self.shared.task.register_by_ref(task);
-        self.parked = true;
-        self.shared.parked.store(true, Ordering::SeqCst);
-        if self.is_woken() && self.shared.parked.swap(false, Ordering::SeqCst) {
-            self.parked = false;
-            return false;
-        }
-        true
-    }
-
-    fn is_woken(&self) -> bool {
-        self.has_next()
-            || self.shared.head.load(Ordering::SeqCst) != NONE
-            || self.shared.source_woken.load(Ordering::SeqCst)
+        self.shared
+            .top
+            .compare_exchange(NONE, ASLEEP, Ordering::AcqRel, Ordering::Relaxed)
+            .is_ok()
     }
 }
 
 impl Drop for ReadySet {
     /// From now on nobody is woken, and the task's waker is let go.
     fn drop(&mut self) {
-        self.shared.parked.store(false, Ordering::SeqCst);
+        self.shared.top.swap(NONE, Ordering::AcqRel);
         #[cfg(not(loom))]
         drop(self.shared.task.take());
         #[cfg(loom)]
@@ -196,11 +190,17 @@ impl Drop for ReadySet {
     }
 }
 
-impl SlotWaker {
-    fn new(wake: Arc<SlotWake>) -> Self {
+impl WakeHandle {
+    fn new(shared: &Arc<Shared>, word: &Arc<Word>, bit: u64) -> Self {
+        let bit = Arc::new(Bit {
+            shared: Arc::clone(shared),
+            word: Arc::clone(word),
+            bit,
+            retired: AtomicBool::new(false),
+        });
         Self {
-            waker: Waker::from(Arc::clone(&wake)),
-            wake,
+            waker: Waker::from(Arc::clone(&bit)),
+            bit,
         }
     }
 
@@ -209,35 +209,43 @@ impl SlotWaker {
     }
 
     fn is_held_elsewhere(&self) -> bool {
-        Arc::strong_count(&self.wake) > 2
+        Arc::strong_count(&self.bit) > 2
+    }
+}
+
+impl Word {
+    fn new(index: usize) -> Self {
+        Self {
+            index,
+            bits: AtomicU64::new(0),
+            next: AtomicUsize::new(NONE),
+        }
     }
 }
 
 impl Shared {
+    /// Queues a word, and wakes the task if it sleeps.
     fn push(&self, word: &Word) {
-        let mut head = self.head.load(Ordering::Relaxed);
+        let mut top = self.top.load(Ordering::Relaxed);
         loop {
-            word.next.store(head, Ordering::Relaxed);
-            match self.head.compare_exchange_weak(
-                head,
+            let next = if top == ASLEEP { NONE } else { top };
+            word.next.store(next, Ordering::Relaxed);
+            let pushed = self.top.compare_exchange_weak(
+                top,
                 word.index,
-                Ordering::SeqCst,
+                Ordering::AcqRel,
                 Ordering::Relaxed,
-            ) {
+            );
+            match pushed {
+                Ok(ASLEEP) => return self.task.wake(),
                 Ok(_) => return,
-                Err(now) => head = now,
+                Err(now) => top = now,
             }
-        }
-    }
-
-    fn wake_task(&self) {
-        if self.parked.load(Ordering::SeqCst) && self.parked.swap(false, Ordering::SeqCst) {
-            self.task.wake();
         }
     }
 }
 
-impl SlotWake {
+impl Bit {
     fn set(&self) {
         // Always, even if the bit is set: the release publishes what the waking thread wrote before.
         let before = self.word.bits.fetch_or(self.bit | QUEUED, Ordering::AcqRel);
@@ -247,7 +255,7 @@ impl SlotWake {
     }
 }
 
-impl Wake for SlotWake {
+impl Wake for Bit {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
@@ -255,18 +263,168 @@ impl Wake for SlotWake {
     fn wake_by_ref(self: &Arc<Self>) {
         if !self.retired.load(Ordering::Relaxed) {
             self.set();
-            self.shared.wake_task();
         }
     }
 }
 
-impl Wake for SourceWake {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
+#[cfg(all(loom, test))]
+mod tests {
+    use std::sync::Arc as StdArc;
+    use std::task::{Wake, Waker};
+
+    use loom::sync::Notify;
+    use loom::thread;
+
+    use super::*;
+
+    /// All interleavings with at most three preemptions.
+    fn model(test: impl Fn() + Send + Sync + 'static) {
+        let mut model = loom::model::Builder::new();
+        model.preemption_bound = Some(3);
+        model.check(test);
     }
 
-    fn wake_by_ref(self: &Arc<Self>) {
-        self.0.source_woken.store(true, Ordering::SeqCst);
-        self.0.wake_task();
+    /// A task that sleeps until it is woken, as an executor has it.
+    struct Task(Notify);
+
+    impl Wake for Task {
+        fn wake(self: StdArc<Self>) {
+            self.0.notify();
+        }
+    }
+
+    fn task() -> (StdArc<Task>, Waker) {
+        let task = StdArc::new(Task(Notify::new()));
+        (StdArc::clone(&task), Waker::from(task))
+    }
+
+    /// Runs rounds, sleeping between them, until each of these slots was seen.
+    fn wait_for(ready: &mut ReadySet, slots: &[usize], task: &Task, waker: &Waker) {
+        let mut missing = slots.to_vec();
+        loop {
+            ready.begin_round();
+            while let Some(woken) = ready.next() {
+                missing.retain(|&slot| Woken::Slot(slot) != woken);
+            }
+            if missing.is_empty() {
+                return;
+            }
+            if ready.sleep(waker) {
+                task.0.wait();
+            }
+        }
+    }
+
+    #[test]
+    fn two_threads_wake_two_slots_of_one_word() {
+        model(|| {
+            let mut ready = ReadySet::new();
+            let wakers = [0, 1].map(|slot| ready.add_slot(slot).as_waker().clone());
+            let threads = wakers.map(|waker| thread::spawn(move || waker.wake()));
+            let (task, waker) = task();
+            wait_for(&mut ready, &[0, 1], &task, &waker);
+            for thread in threads {
+                thread.join().unwrap();
+            }
+        });
+    }
+
+    #[test]
+    fn two_threads_wake_slots_of_different_words() {
+        model(|| {
+            let mut ready = ReadySet::new();
+            let all: Vec<_> = (0..=SLOTS_PER_WORD)
+                .map(|slot| ready.add_slot(slot))
+                .collect();
+            let wakers = [&all[0], &all[SLOTS_PER_WORD]].map(|slot| slot.as_waker().clone());
+            let threads = wakers.map(|waker| thread::spawn(move || waker.wake()));
+            let (task, waker) = task();
+            wait_for(&mut ready, &[0, SLOTS_PER_WORD], &task, &waker);
+            for thread in threads {
+                thread.join().unwrap();
+            }
+        });
+    }
+
+    #[test]
+    fn a_slot_that_is_woken_again_is_seen_again() {
+        model(|| {
+            let mut ready = ReadySet::new();
+            let slot = ready.add_slot(0);
+            let again = slot.as_waker().clone();
+            let thread = thread::spawn(move || {
+                again.wake_by_ref();
+                again.wake();
+            });
+            let (task, waker) = task();
+            wait_for(&mut ready, &[0], &task, &waker);
+            thread.join().unwrap();
+            // The second wake was either part of the first round, or is still there.
+            ready.begin_round();
+            assert!(matches!(ready.next(), None | Some(Woken::Slot(0))));
+            assert_eq!(ready.next(), None);
+        });
+    }
+
+    #[test]
+    fn the_source_and_a_slot_are_woken_at_once() {
+        model(|| {
+            let mut ready = ReadySet::new();
+            let slot = ready.add_slot(0).as_waker().clone();
+            let source = ready.source_waker().clone();
+            let threads = [slot, source].map(|waker| thread::spawn(move || waker.wake()));
+            let (task, waker) = task();
+            let (mut source_seen, mut slot_seen) = (false, false);
+            loop {
+                ready.begin_round();
+                while let Some(woken) = ready.next() {
+                    source_seen |= woken == Woken::Source;
+                    slot_seen |= woken == Woken::Slot(0);
+                }
+                if source_seen && slot_seen {
+                    break;
+                }
+                if ready.sleep(&waker) {
+                    task.0.wait();
+                }
+            }
+            for thread in threads {
+                thread.join().unwrap();
+            }
+        });
+    }
+
+    #[test]
+    fn what_a_waking_thread_wrote_before_is_visible() {
+        model(|| {
+            let mut ready = ReadySet::new();
+            let slot = ready.add_slot(0).as_waker().clone();
+            let written = loom::sync::Arc::new(loom::cell::UnsafeCell::new(0));
+            let cell = written.clone();
+            let thread = thread::spawn(move || {
+                cell.with_mut(|_| ());
+                slot.wake();
+            });
+            let (task, waker) = task();
+            wait_for(&mut ready, &[0], &task, &waker);
+            written.with(|_| ());
+            thread.join().unwrap();
+        });
+    }
+
+    #[test]
+    fn a_wake_races_a_drop() {
+        model(|| {
+            let mut ready = ReadySet::new();
+            let slot = ready.add_slot(0).as_waker().clone();
+            let (_task, waker) = task();
+            let thread = thread::spawn(move || slot.wake());
+            ready.begin_round();
+            if ready.next().is_none() {
+                let _ = ready.sleep(&waker);
+            }
+            drop(ready);
+            thread.join().unwrap();
+        });
     }
 }
