@@ -1,5 +1,6 @@
 //! The targets, each a ratio against a named peer in the same run: contenders interleaved, medians of eleven rounds.
 
+#[allow(dead_code, reason = "each bench uses a part of it")]
 mod contenders;
 
 use std::time::{Duration, Instant};

@@ -457,10 +457,11 @@ where
             .as_ref()
             .is_some_and(|failure| self.window.has_reached(failure.seq));
         if failed || (self.state == State::Closed && self.window.admitted() == 0) {
-            self.state = State::Ended;
             self.slots.clear();
             self.order.clear();
             self.window.clear();
+            // Last: a drop that panics is not an end.
+            self.state = State::Ended;
             return match self.failure.take() {
                 Some(failure) => Turn::Fail(failure.error),
                 None => Turn::End,

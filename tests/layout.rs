@@ -51,7 +51,9 @@ async fn spawned_pipelines_of_borrowed_items_compile_through_every_verb() {
             .then_unordered(length)
             .drive(|(length, offset)| {
                 total += length;
-                async move { drop(offset) }
+                async move {
+                    offset.frontier();
+                }
             })
             .await;
         words(&text)
