@@ -13,34 +13,35 @@ use crate::drive::Drive;
 use crate::fold::Fold;
 use crate::offsets::ReadOffset;
 use crate::order::Order;
+use crate::partitions::Partitions;
 use crate::running::{Running, running_stream};
 use crate::source::Read;
 use crate::try_drive::TryDrive;
 use crate::verdict::Tried;
-use crate::window::SourceOrder;
+use crate::window::Window;
 
 /// Stream for the [`try_then`](crate::Ordered::try_then) and [`and_then`](crate::TryOrdered::and_then) methods.
 #[pin_project]
 #[must_use = "streams do nothing unless polled"]
-pub struct AndThen<St, M, T, O, R, E, By, Off, H, Fut> {
+pub struct AndThen<St, M, T, E, By, Off, P, H, Fut, W> {
     #[pin]
-    fold: Fold<St, M, T, E, By, Off, H, Fut, Tried, SourceOrder<O, R>>,
+    fold: Fold<St, M, T, E, By, Off, P, H, Fut, Tried, W>,
 }
 
-impl<St, M, T, O, R, E, By, Off, H, Fut> AndThen<St, M, T, O, R, E, By, Off, H, Fut> {
-    pub(crate) fn new(fold: Fold<St, M, T, E, By, Off, H, Fut, Tried, SourceOrder<O, R>>) -> Self {
+impl<St, M, T, E, By, Off, P, H, Fut, W> AndThen<St, M, T, E, By, Off, P, H, Fut, W> {
+    pub(crate) fn new(fold: Fold<St, M, T, E, By, Off, P, H, Fut, Tried, W>) -> Self {
         Self { fold }
     }
 }
 
 running_stream! {
-    impl<St, M, T, O, R, E, By, Off, H, Fut> AndThen of Result<(R, O), E>;
+    impl<St, M, T, E, By, Off, P, H, Fut, W> AndThen;
     verb "try_then(|_| std::future::pending::<Result<(), ()>>())"
 }
 
-impl<St, M, T, O, R, E, By, Off, H, Fut> AndThen<St, M, T, O, R, E, By, Off, H, Fut>
+impl<St, M, T, E, By, Off, P, H, Fut, W, Item> AndThen<St, M, T, E, By, Off, P, H, Fut, W>
 where
-    Self: Running<Item = Result<(R, O), E>>,
+    Self: Running<Item = Result<Item, E>>,
 {
     /// Calls a closure with each result that comes out, one call at a time, and runs the handlers on while its future is
     /// pending.
@@ -72,20 +73,23 @@ where
     /// ```
     pub fn try_drive<C, CFut>(self, consume: C) -> TryDrive<Self, C, CFut>
     where
-        C: FnMut((R, O)) -> CFut,
+        C: FnMut(Item) -> CFut,
         CFut: Future<Output = Result<(), E>>,
     {
         TryDrive::new(self, consume)
     }
 }
 
-impl<St, M, T, O, R, E, By, Off, H, Fut> Stream for AndThen<St, M, T, O, R, E, By, Off, H, Fut>
+impl<St, M, T, O, R, E, By, Off, P, H, Fut, W> Stream
+    for AndThen<St, M, T, E, By, Off, P, H, Fut, W>
 where
     M: Read<St, T, E>,
     By: Order<T>,
     Off: ReadOffset<T, Offset = O>,
+    P: Partitions<T>,
     H: FnMut(T) -> Fut,
     Fut: Future<Output = Result<R, E>>,
+    W: Window<P::Key, Offset = O, Result = R, Emitted = (R, O)>,
 {
     type Item = Result<(R, O), E>;
 
@@ -98,35 +102,43 @@ where
     }
 }
 
-impl<St, M, T, O, R, E, By, Off, H, Fut> FusedStream for AndThen<St, M, T, O, R, E, By, Off, H, Fut>
+impl<St, M, T, O, R, E, By, Off, P, H, Fut, W> FusedStream
+    for AndThen<St, M, T, E, By, Off, P, H, Fut, W>
 where
     M: Read<St, T, E>,
     By: Order<T>,
     Off: ReadOffset<T, Offset = O>,
+    P: Partitions<T>,
     H: FnMut(T) -> Fut,
     Fut: Future<Output = Result<R, E>>,
+    W: Window<P::Key, Offset = O, Result = R, Emitted = (R, O)>,
 {
     fn is_terminated(&self) -> bool {
         self.fold.is_terminated()
     }
 }
 
-impl<St, M, T, O, R, E, By, Off, H, Fut> Running for AndThen<St, M, T, O, R, E, By, Off, H, Fut>
+impl<St, M, T, O, R, E, By, Off, P, H, Fut, W> Running
+    for AndThen<St, M, T, E, By, Off, P, H, Fut, W>
 where
     M: Read<St, T, E>,
     By: Order<T>,
     Off: ReadOffset<T, Offset = O>,
+    P: Partitions<T>,
     H: FnMut(T) -> Fut,
     Fut: Future<Output = Result<R, E>>,
+    W: Window<P::Key, Offset = O, Result = R, Emitted = (R, O)>,
 {
     fn poll_advance(self: Pin<&mut Self>, cx: &mut Context<'_>) {
         self.project().fold.poll_advance(cx);
     }
 }
 
-impl<St, M, T, O, R, E, By, Off, H, Fut> fmt::Debug for AndThen<St, M, T, O, R, E, By, Off, H, Fut>
+impl<St, M, T, E, By, Off, P, H, Fut, W> fmt::Debug for AndThen<St, M, T, E, By, Off, P, H, Fut, W>
 where
     By: Order<T>,
+    P: Partitions<T>,
+    W: Window<P::Key>,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.fold.debug(f.debug_struct("AndThen"))

@@ -13,38 +13,37 @@ use crate::drive::Drive;
 use crate::fold::Fold;
 use crate::offsets::ReadOffset;
 use crate::order::Order;
+use crate::partitions::Partitions;
 use crate::running::{Running, running_stream};
 use crate::source::Read;
 use crate::try_drive::TryDrive;
 use crate::unordered::Unordered;
 use crate::verdict::Tried;
-use crate::window::CompletionOrder;
+use crate::window::Window;
 
 /// Stream for the [`try_then_unordered`](crate::Ordered::try_then_unordered) and
 /// [`and_then_unordered`](crate::TryOrdered::and_then_unordered) methods.
 #[pin_project]
 #[must_use = "streams do nothing unless polled"]
-pub struct AndThenUnordered<St, M, T, O, R, E, By, Off, H, Fut> {
+pub struct AndThenUnordered<St, M, T, E, By, Off, P, H, Fut, W> {
     #[pin]
-    fold: Fold<St, M, T, E, By, Off, H, Fut, Tried, CompletionOrder<O, R>>,
+    fold: Fold<St, M, T, E, By, Off, P, H, Fut, Tried, W>,
 }
 
-impl<St, M, T, O, R, E, By, Off, H, Fut> AndThenUnordered<St, M, T, O, R, E, By, Off, H, Fut> {
-    pub(crate) fn new(
-        fold: Fold<St, M, T, E, By, Off, H, Fut, Tried, CompletionOrder<O, R>>,
-    ) -> Self {
+impl<St, M, T, E, By, Off, P, H, Fut, W> AndThenUnordered<St, M, T, E, By, Off, P, H, Fut, W> {
+    pub(crate) fn new(fold: Fold<St, M, T, E, By, Off, P, H, Fut, Tried, W>) -> Self {
         Self { fold }
     }
 }
 
 running_stream! {
-    impl<St, M, T, O, R, E, By, Off, H, Fut> AndThenUnordered of Result<(R, Unordered<O>), E> where O: Clone;
+    impl<St, M, T, E, By, Off, P, H, Fut, W> AndThenUnordered;
     verb "try_then_unordered(|_| std::future::pending::<Result<(), ()>>())"
 }
 
-impl<St, M, T, O, R, E, By, Off, H, Fut> AndThenUnordered<St, M, T, O, R, E, By, Off, H, Fut>
+impl<St, M, T, E, By, Off, P, H, Fut, W, Item> AndThenUnordered<St, M, T, E, By, Off, P, H, Fut, W>
 where
-    Self: Running<Item = Result<(R, Unordered<O>), E>>,
+    Self: Running<Item = Result<Item, E>>,
 {
     /// Calls a closure with each result that comes out, one call at a time, and runs the handlers on while its future is
     /// pending.
@@ -76,22 +75,23 @@ where
     /// ```
     pub fn try_drive<C, CFut>(self, consume: C) -> TryDrive<Self, C, CFut>
     where
-        C: FnMut((R, Unordered<O>)) -> CFut,
+        C: FnMut(Item) -> CFut,
         CFut: Future<Output = Result<(), E>>,
     {
         TryDrive::new(self, consume)
     }
 }
 
-impl<St, M, T, O, R, E, By, Off, H, Fut> Stream
-    for AndThenUnordered<St, M, T, O, R, E, By, Off, H, Fut>
+impl<St, M, T, O, R, E, By, Off, P, H, Fut, W> Stream
+    for AndThenUnordered<St, M, T, E, By, Off, P, H, Fut, W>
 where
     M: Read<St, T, E>,
     By: Order<T>,
     Off: ReadOffset<T, Offset = O>,
+    P: Partitions<T>,
     H: FnMut(T) -> Fut,
     Fut: Future<Output = Result<R, E>>,
-    O: Clone,
+    W: Window<P::Key, Offset = O, Result = R, Emitted = (R, Unordered<O>)>,
 {
     type Item = Result<(R, Unordered<O>), E>;
 
@@ -104,41 +104,44 @@ where
     }
 }
 
-impl<St, M, T, O, R, E, By, Off, H, Fut> FusedStream
-    for AndThenUnordered<St, M, T, O, R, E, By, Off, H, Fut>
+impl<St, M, T, O, R, E, By, Off, P, H, Fut, W> FusedStream
+    for AndThenUnordered<St, M, T, E, By, Off, P, H, Fut, W>
 where
     M: Read<St, T, E>,
     By: Order<T>,
     Off: ReadOffset<T, Offset = O>,
+    P: Partitions<T>,
     H: FnMut(T) -> Fut,
     Fut: Future<Output = Result<R, E>>,
-    O: Clone,
+    W: Window<P::Key, Offset = O, Result = R, Emitted = (R, Unordered<O>)>,
 {
     fn is_terminated(&self) -> bool {
         self.fold.is_terminated()
     }
 }
 
-impl<St, M, T, O, R, E, By, Off, H, Fut> Running
-    for AndThenUnordered<St, M, T, O, R, E, By, Off, H, Fut>
+impl<St, M, T, O, R, E, By, Off, P, H, Fut, W> Running
+    for AndThenUnordered<St, M, T, E, By, Off, P, H, Fut, W>
 where
     M: Read<St, T, E>,
     By: Order<T>,
     Off: ReadOffset<T, Offset = O>,
+    P: Partitions<T>,
     H: FnMut(T) -> Fut,
     Fut: Future<Output = Result<R, E>>,
-    O: Clone,
+    W: Window<P::Key, Offset = O, Result = R, Emitted = (R, Unordered<O>)>,
 {
     fn poll_advance(self: Pin<&mut Self>, cx: &mut Context<'_>) {
         self.project().fold.poll_advance(cx);
     }
 }
 
-impl<St, M, T, O, R, E, By, Off, H, Fut> fmt::Debug
-    for AndThenUnordered<St, M, T, O, R, E, By, Off, H, Fut>
+impl<St, M, T, E, By, Off, P, H, Fut, W> fmt::Debug
+    for AndThenUnordered<St, M, T, E, By, Off, P, H, Fut, W>
 where
     By: Order<T>,
-    O: Clone,
+    P: Partitions<T>,
+    W: Window<P::Key>,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.fold.debug(f.debug_struct("AndThenUnordered"))

@@ -1,5 +1,7 @@
 //! The fold: pull, start, poll, finish. The only place where the order, the window and the slots meet.
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
@@ -10,7 +12,8 @@ use pin_project::pin_project;
 
 use crate::offsets::ReadOffset;
 use crate::order::{Arrival, Order};
-use crate::slots::{Slots, Woken};
+use crate::partitions::Partitions;
+use crate::slots::{Polled, Slots, Woken};
 use crate::source::Read;
 use crate::verdict::Verdict;
 use crate::window::Window;
@@ -24,22 +27,26 @@ const RESULTS_PER_TURN: u32 = 256;
 
 /// Folds running handlers over a source.
 #[pin_project]
-pub(crate) struct Fold<St, M, T, E, By, Off, H, Fut, V, W> {
-    core: Core<T, E, By, Off, H, Fut, V, W>,
+pub(crate) struct Fold<St, M, T, E, By, Off, P, H, Fut, V, W> {
+    core: Core<T, E, By, Off, P, H, Fut, V, W>,
     #[pin]
     source: St,
     _read: PhantomData<fn() -> M>,
 }
 
 /// All but the source.
-struct Core<T, E, By, Off, H, Fut, V, W> {
+struct Core<T, E, By, Off, P, H, Fut, V, W> {
     /// First, so that a drop silences all wakers before anything else is dropped.
     slots: Slots<Fut>,
     window: W,
     order: By,
     offsets: Off,
+    partitions: P,
     handler: H,
     limits: Limits,
+    /// What may go on once it has a slot, the oldest first: a handler that waited without one, or what waits behind a handler
+    /// that has finished.
+    ready: BinaryHeap<Reverse<Ready>>,
     state: State,
     failure: Option<Failure<E>>,
     /// What is left of this poll's budget.
@@ -73,9 +80,16 @@ enum State {
     Ended,
 }
 
+/// A place where a handler may go on, or start, once it has a slot.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Ready {
+    arrival: u64,
+    place: usize,
+}
+
 /// The first failure in source order, as far as is known.
 struct Failure<E> {
-    seq: u64,
+    arrival: u64,
     error: E,
 }
 
@@ -90,11 +104,12 @@ enum Turn<Emitted, E> {
     },
 }
 
-impl<St, M, T, E, By, Off, H, Fut, V, W> Fold<St, M, T, E, By, Off, H, Fut, V, W> {
+impl<St, M, T, E, By, Off, P, H, Fut, V, W> Fold<St, M, T, E, By, Off, P, H, Fut, V, W> {
     pub(crate) fn new(
         source: St,
         order: By,
         offsets: Off,
+        partitions: P,
         handler: H,
         limits: Limits,
         window: W,
@@ -105,8 +120,10 @@ impl<St, M, T, E, By, Off, H, Fut, V, W> Fold<St, M, T, E, By, Off, H, Fut, V, W
                 window,
                 order,
                 offsets,
+                partitions,
                 handler,
                 limits,
+                ready: BinaryHeap::new(),
                 state: State::Open,
                 failure: None,
                 credit: EVENTS_PER_POLL,
@@ -137,7 +154,7 @@ impl<St, M, T, E, By, Off, H, Fut, V, W> Fold<St, M, T, E, By, Off, H, Fut, V, W
     }
 }
 
-impl<St, M, T, E, By, Off, H, Fut, V, W> Fold<St, M, T, E, By, Off, H, Fut, V, W>
+impl<St, M, T, E, By, Off, P, H, Fut, V, W> Fold<St, M, T, E, By, Off, P, H, Fut, V, W>
 where
     By: Order<T>,
 {
@@ -150,25 +167,26 @@ where
     }
 }
 
-impl<St, M, T, E, By, Off, H, Fut, V, W> Fold<St, M, T, E, By, Off, H, Fut, V, W> {
-    pub(crate) fn finished<O, R>(&self) -> usize
+impl<St, M, T, E, By, Off, P, H, Fut, V, W> Fold<St, M, T, E, By, Off, P, H, Fut, V, W> {
+    pub(crate) fn finished<L>(&self) -> usize
     where
-        W: Window<O, R>,
+        W: Window<L>,
     {
         self.core.window.finished()
     }
 
-    pub(crate) fn unfinished<'a, O: 'a, R>(&'a self) -> impl Iterator<Item = &'a O>
+    pub(crate) fn unfinished<'a, L>(&'a self) -> impl Iterator<Item = &'a W::Offset>
     where
-        W: Window<O, R>,
+        W: Window<L>,
+        W::Offset: 'a,
     {
         self.core.window.unfinished()
     }
 
-    pub(crate) fn debug<O, R>(&self, mut debug: fmt::DebugStruct<'_, '_>) -> fmt::Result
+    pub(crate) fn debug<L>(&self, mut debug: fmt::DebugStruct<'_, '_>) -> fmt::Result
     where
         By: Order<T>,
-        W: Window<O, R>,
+        W: Window<L>,
     {
         debug
             .field("running", &self.running())
@@ -179,10 +197,10 @@ impl<St, M, T, E, By, Off, H, Fut, V, W> Fold<St, M, T, E, By, Off, H, Fut, V, W
     }
 
     /// How many results are left at least and at most; of those that can fail, any may be the last.
-    pub(crate) fn size_hint<O, R>(&self, can_fail: bool) -> (usize, Option<usize>)
+    pub(crate) fn size_hint<L>(&self, can_fail: bool) -> (usize, Option<usize>)
     where
         M: Read<St, T, E>,
-        W: Window<O, R>,
+        W: Window<L>,
     {
         let core = &self.core;
         let (least, most) = match core.state {
@@ -200,15 +218,17 @@ impl<St, M, T, E, By, Off, H, Fut, V, W> Fold<St, M, T, E, By, Off, H, Fut, V, W
     }
 }
 
-impl<St, M, T, E, By, Off, O, H, Fut, Out, V, R, W> Fold<St, M, T, E, By, Off, H, Fut, V, W>
+impl<St, M, T, E, By, Off, O, P, L, H, Fut, Out, V, R, W>
+    Fold<St, M, T, E, By, Off, P, H, Fut, V, W>
 where
     M: Read<St, T, E>,
     By: Order<T>,
     Off: ReadOffset<T, Offset = O>,
+    P: Partitions<T, Key = L>,
     H: FnMut(T) -> Fut,
     Fut: Future<Output = Out>,
     V: Verdict<Out, Ok = R, Error = E>,
-    W: Window<O, R>,
+    W: Window<L, Offset = O, Result = R>,
 {
     /// The next result, as a `Stream` gives it.
     pub(crate) fn poll_emit(
@@ -251,14 +271,15 @@ where
     }
 }
 
-impl<T, E, By, Off, O, H, Fut, Out, V, R, W> Core<T, E, By, Off, H, Fut, V, W>
+impl<T, E, By, Off, O, P, L, H, Fut, Out, V, R, W> Core<T, E, By, Off, P, H, Fut, V, W>
 where
     By: Order<T>,
     Off: ReadOffset<T, Offset = O>,
+    P: Partitions<T, Key = L>,
     H: FnMut(T) -> Fut,
     Fut: Future<Output = Out>,
     V: Verdict<Out, Ok = R, Error = E>,
-    W: Window<O, R>,
+    W: Window<L, Offset = O, Result = R>,
 {
     fn turn<St, M>(&mut self, mut source: Pin<&mut St>, emit: bool) -> Turn<W::Emitted, E>
     where
@@ -277,6 +298,9 @@ where
             self.ask_source();
         }
         loop {
+            if let Some(emitted) = self.serve(emit, None) {
+                return Turn::Emit(emitted);
+            }
             if !(std::mem::take(&mut self.woken_first) && self.slots.has_woken()) {
                 if let Some(emitted) = self.admit::<St, M>(source.as_mut(), emit) {
                     self.woken_first = true;
@@ -311,7 +335,8 @@ where
             let item = match M::poll_item(source.as_mut(), &mut cx) {
                 Poll::Ready(Some(Ok(item))) => item,
                 Poll::Ready(Some(Err(error))) => {
-                    self.fail(self.window.next_seq(), error);
+                    let arrival = self.window.arrival(self.window.next_ticket());
+                    self.fail(arrival, error);
                     break;
                 }
                 Poll::Ready(None) => {
@@ -323,40 +348,42 @@ where
                     break;
                 }
             };
-            let seq = self.window.next_seq();
+            let ticket = self.window.next_ticket();
             let offset = self.offsets.read(&item);
-            let ticket = match self.order.arrive(&item) {
-                Arrival::Starts(ticket) => ticket,
+            let partition = self.partitions.read(&item);
+            let claim = match self.order.arrive(&item) {
+                Arrival::Starts(claim) => claim,
                 Arrival::Waits(behind) => {
-                    self.order.wait(behind, seq, item);
-                    self.window.admit(offset);
+                    self.order.wait(behind, ticket, item);
+                    self.window.admit(offset, partition);
                     continue;
                 }
             };
-            let slot = self.slots.vacant();
-            match self.slots.start(slot, seq, (self.handler)(item)) {
-                Poll::Pending => {
-                    self.slots.take(slot);
-                    self.order.hold(slot, ticket);
-                    self.window.admit(offset);
-                }
-                Poll::Ready(output) => match V::judge(output) {
+            let place = self.slots.vacant();
+            match self.slots.start(place, ticket, (self.handler)(item)) {
+                Polled::Ready(output) => match V::judge(output) {
                     Ok(result) if emit => {
-                        let emitted = self.window.pass(offset, result);
+                        let emitted = self.window.pass(offset, partition, result);
                         if emitted.is_some() {
                             return emitted;
                         }
                     }
                     Ok(result) => {
-                        self.window.admit(offset);
-                        self.window.keep(seq, result);
+                        self.window.admit(offset, partition);
+                        self.window.keep(ticket, result);
                     }
                     Err(error) => {
-                        self.window.admit(offset);
-                        self.window.fail(seq);
-                        self.fail(seq, error);
+                        let arrival = self.window.arrival(ticket);
+                        self.window.admit(offset, partition);
+                        self.window.fail(ticket);
+                        self.fail(arrival, error);
                     }
                 },
+                Polled::Pending | Polled::NeedsSlot => {
+                    self.slots.take(place);
+                    self.order.hold(place, claim);
+                    self.window.admit(offset, partition);
+                }
             }
         }
         None
@@ -366,76 +393,125 @@ where
     fn poll_woken(&mut self, emit: bool) -> Option<W::Emitted> {
         let mut emitted = None;
         while emitted.is_none() && self.has_credit() {
-            let slot = match self.slots.next_woken() {
-                Some(Woken::Slot(slot)) => slot,
+            let place = match self.slots.next_woken() {
+                Some(Woken::Slot(place)) => place,
                 Some(Woken::Source) => {
                     self.ask_source();
                     continue;
                 }
                 None => break,
             };
-            self.credit -= 1;
-            if self.slots.is_running(slot) {
-                match self.slots.poll(slot) {
-                    Poll::Pending => continue,
-                    Poll::Ready(output) => self.finish(slot, output, emit, &mut emitted),
-                }
+            if !self.slots.is_awake(place) {
+                continue;
             }
-            self.go_on(slot, emit, &mut emitted);
+            self.credit -= 1;
+            let polled = self.slots.poll(place);
+            self.settle(place, polled, emit, &mut emitted);
+            emitted = self.serve(emit, emitted);
         }
         emitted
     }
 
-    /// Starts what waits behind a slot whose handler has finished, or gives the slot back.
-    fn go_on(&mut self, slot: usize, emit: bool, emitted: &mut Option<W::Emitted>) {
-        loop {
-            match self.order.successor(slot) {
-                None => {
-                    self.order.release(slot);
-                    self.slots.give_back(slot);
-                    return;
+    /// Gives free slots to what is ready, the oldest first. Does not stop at a result: what may run is to run.
+    fn serve(&mut self, emit: bool, mut emitted: Option<W::Emitted>) -> Option<W::Emitted> {
+        while !self.ready.is_empty() && self.has_free_slot() && self.spend() {
+            let Some(Reverse(Ready { arrival, place })) = self.ready.pop() else {
+                break;
+            };
+            if self.slots.is_running(place) {
+                let polled = self.slots.grant(place);
+                self.settle(place, polled, emit, &mut emitted);
+            } else if self.may_start(arrival) {
+                self.succeed(place, emit, &mut emitted);
+            }
+        }
+        emitted
+    }
+
+    /// A handler was polled.
+    fn settle(
+        &mut self,
+        place: usize,
+        polled: Polled<Out>,
+        emit: bool,
+        emitted: &mut Option<W::Emitted>,
+    ) {
+        match polled {
+            Polled::Ready(output) => {
+                self.finish(place, output, emit, emitted);
+                if self.goes_on(place) {
+                    self.succeed(place, emit, emitted);
                 }
-                // Nothing at or past a failed item starts; it stays with its group until the error comes out.
-                Some(seq) if !self.may_start(seq) => return,
-                Some(seq) => {
-                    if !self.spend() {
-                        self.slots.mark(slot);
-                        return;
-                    }
-                    let item = self.order.succeed(slot);
-                    match self.slots.start(slot, seq, (self.handler)(item)) {
-                        Poll::Pending => return,
-                        Poll::Ready(output) => self.finish(slot, output, emit, emitted),
-                    }
-                }
+            }
+            Polled::Pending => {}
+            Polled::NeedsSlot => {
+                let arrival = self.window.arrival(self.slots.ticket(place));
+                self.ready.push(Reverse(Ready { arrival, place }));
             }
         }
     }
 
-    fn finish(&mut self, slot: usize, output: Out, emit: bool, emitted: &mut Option<W::Emitted>) {
-        let seq = self.slots.seq(slot);
+    /// A handler has finished: whether what waits behind it starts now, in the slot that it had. Else it is put among what
+    /// is ready, or its place is given back.
+    fn goes_on(&mut self, place: usize) -> bool {
+        let Some(ticket) = self.order.successor(place) else {
+            self.order.release(place);
+            self.slots.give_back(place);
+            return false;
+        };
+        let arrival = self.window.arrival(ticket);
+        let now = self.ready.is_empty()
+            && self.has_free_slot()
+            && self.may_start(arrival)
+            && self.spend();
+        if !now {
+            self.ready.push(Reverse(Ready { arrival, place }));
+        }
+        now
+    }
+
+    /// Starts what waits behind a handler that has finished, and so on while one is ready at once.
+    fn succeed(&mut self, place: usize, emit: bool, emitted: &mut Option<W::Emitted>) {
+        while let Some(ticket) = self.order.successor(place) {
+            let item = self.order.succeed(place);
+            match self.slots.start(place, ticket, (self.handler)(item)) {
+                Polled::Ready(output) => self.finish(place, output, emit, emitted),
+                Polled::Pending | Polled::NeedsSlot => return,
+            }
+            if !self.goes_on(place) {
+                return;
+            }
+        }
+    }
+
+    fn finish(&mut self, place: usize, output: Out, emit: bool, emitted: &mut Option<W::Emitted>) {
+        let ticket = self.slots.ticket(place);
         match V::judge(output) {
-            Ok(result) if emit && emitted.is_none() => *emitted = self.window.finish(seq, result),
-            Ok(result) => self.window.keep(seq, result),
+            Ok(result) if emit && emitted.is_none() => {
+                *emitted = self.window.finish(ticket, result);
+            }
+            Ok(result) => self.window.keep(ticket, result),
             Err(error) => {
-                self.window.fail(seq);
-                self.fail(seq, error);
+                let arrival = self.window.arrival(ticket);
+                self.window.fail(ticket);
+                self.fail(arrival, error);
             }
         }
     }
 
     /// An item has failed, or the source in its place. Only the first in source order counts.
-    fn fail(&mut self, seq: u64, error: E) {
+    fn fail(&mut self, arrival: u64, error: E) {
         self.state = State::Closed;
-        if self.may_start(seq) {
-            self.failure = Some(Failure { seq, error });
+        if self.may_start(arrival) {
+            self.failure = Some(Failure { arrival, error });
         }
     }
 
-    fn may_start(&self, seq: u64) -> bool {
+    /// Nothing at or past a failed item starts.
+    fn may_start(&self, arrival: u64) -> bool {
         self.failure
             .as_ref()
-            .is_none_or(|failure| seq < failure.seq)
+            .is_none_or(|failure| arrival < failure.arrival)
     }
 
     fn ask_source(&mut self) {
@@ -446,8 +522,13 @@ where
 
     fn may_pull(&self) -> bool {
         self.state == State::Open
-            && self.slots.taken() < self.limits.max_parallel
+            && self.ready.is_empty()
+            && self.has_free_slot()
             && self.window.has_room(self.limits.look_ahead)
+    }
+
+    fn has_free_slot(&self) -> bool {
+        self.slots.held() < self.limits.max_parallel
     }
 
     /// The one place where the stream is found to be at its end.
@@ -455,7 +536,7 @@ where
         let failed = self
             .failure
             .as_ref()
-            .is_some_and(|failure| self.window.has_reached(failure.seq));
+            .is_some_and(|failure| self.window.has_reached(failure.arrival));
         if failed || (self.state == State::Closed && self.window.admitted() == 0) {
             self.slots.clear();
             self.order.clear();

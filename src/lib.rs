@@ -16,9 +16,11 @@ mod and_then_unordered;
 mod consumer;
 mod drive;
 mod fold;
+mod keyed;
 mod offsets;
 mod order;
 mod ordered;
+mod partitions;
 mod running;
 mod settings;
 mod slots;
@@ -32,6 +34,7 @@ mod try_stream_ext;
 mod unordered;
 mod verdict;
 mod window;
+mod without_slot;
 
 pub use crate::alongside::Alongside;
 pub use crate::and_then::AndThen;
@@ -45,6 +48,7 @@ pub use crate::try_drive::TryDrive;
 pub use crate::try_ordered::TryOrdered;
 pub use crate::try_stream_ext::TryStreamExt;
 pub use crate::unordered::Unordered;
+pub use crate::without_slot::{WithoutSlot, without_slot};
 
 /// The extension traits, without their names: `use ordered_by_group::prelude::*;`
 pub mod prelude {

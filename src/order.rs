@@ -1,33 +1,34 @@
-//! Who may run next. No async: an item arrives, a slot finishes, and the order says what may start.
+//! Who may run next. No async: an item arrives, a handler finishes, and the order says what may start.
 
 mod by_group;
-mod groups;
 mod waiting;
 
 pub use self::by_group::ByGroup;
 
 /// Decides which of the admitted items may run.
+///
+/// An item is known by its ticket, which the window gave it; a running handler by its place.
 pub trait Order<T> {
-    /// What an item that starts must show to [`hold`](Self::hold) its place in the order.
-    type Ticket;
+    /// What an item that may start has a claim to, until it [`hold`](Self::hold)s it.
+    type Claim;
 
     /// An item arrives: whether it may start at once.
-    fn arrive(&mut self, item: &T) -> Arrival<Self::Ticket>;
+    fn arrive(&mut self, item: &T) -> Arrival<Self::Claim>;
 
-    /// An item that may not start yet waits, with its arrival number.
-    fn wait(&mut self, behind: usize, seq: u64, item: T);
+    /// An item that may not start yet waits.
+    fn wait(&mut self, behind: usize, ticket: u64, item: T);
 
-    /// An item that may start has started in this slot, and runs on.
-    fn hold(&mut self, slot: usize, ticket: Self::Ticket);
+    /// An item that might start at once has started, and runs on in this place.
+    fn hold(&mut self, place: usize, claim: Self::Claim);
 
-    /// The handler in this slot has finished: the arrival number of the item that goes on in the slot, if any.
-    fn successor(&self, slot: usize) -> Option<u64>;
+    /// The handler in this place has finished: the item that goes on there, if any.
+    fn successor(&self, place: usize) -> Option<u64>;
 
     /// Takes the item that [`successor`](Self::successor) named.
-    fn succeed(&mut self, slot: usize) -> T;
+    fn succeed(&mut self, place: usize) -> T;
 
-    /// The handler in this slot has finished, and nothing goes on in it.
-    fn release(&mut self, slot: usize);
+    /// The handler in this place has finished, and nothing goes on there.
+    fn release(&mut self, place: usize);
 
     /// How many items wait.
     fn waiting(&self) -> usize;
@@ -41,9 +42,9 @@ pub trait Order<T> {
 
 /// What becomes of an item that arrives.
 #[derive(Debug)]
-pub enum Arrival<Ticket> {
+pub enum Arrival<Claim> {
     /// It may start at once.
-    Starts(Ticket),
+    Starts(Claim),
     /// It must [`wait`](Order::wait) behind what is named here.
     Waits(usize),
 }

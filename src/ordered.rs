@@ -10,6 +10,7 @@ use crate::and_then::AndThen;
 use crate::and_then_unordered::AndThenUnordered;
 use crate::offsets::{Offsets, Position, ReadOffset};
 use crate::order::{ByGroup, Order};
+use crate::partitions::{ByPartition, Partitions, Whole};
 use crate::settings::Settings;
 use crate::source::Plain;
 use crate::then::Then;
@@ -36,11 +37,11 @@ use crate::then_unordered::ThenUnordered;
 /// # });
 /// ```
 #[must_use = "settings do nothing until a verb such as `.then(handler)` finishes them"]
-pub struct Ordered<St, By, Off> {
-    settings: Settings<St, By, Off>,
+pub struct Ordered<St, By, Off, P> {
+    settings: Settings<St, By, Off, P>,
 }
 
-impl<St, By> Ordered<St, By, Position> {
+impl<St, By> Ordered<St, By, Position, Whole> {
     #[track_caller]
     pub(crate) fn new(stream: St, order: By, max_parallel: usize) -> Self {
         Self {
@@ -49,7 +50,7 @@ impl<St, By> Ordered<St, By, Position> {
     }
 }
 
-impl<St, By, Off> Ordered<St, By, Off> {
+impl<St, By, Off, P> Ordered<St, By, Off, P> {
     /// Sets the most items that are admitted at once: pulled from the source and not yet emitted.
     ///
     /// An admitted item waits for its group, runs, or is finished and waits for its turn to come out. The default is
@@ -103,7 +104,7 @@ impl<St, By, Off> Ordered<St, By, Off> {
     /// assert_eq!(commits, [("a", 41), ("b", 43)]);
     /// # });
     /// ```
-    pub fn offsets<T, O, G>(self, offset: G) -> Ordered<St, By, Offsets<G, O>>
+    pub fn offsets<T, O, G>(self, offset: G) -> Ordered<St, By, Offsets<G, O>, P>
     where
         St: Stream<Item = T>,
         G: FnMut(&T) -> O,
@@ -112,9 +113,55 @@ impl<St, By, Off> Ordered<St, By, Off> {
             settings: self.settings.offsets(offset),
         }
     }
+
+    /// Says which partition an item belongs to, for one stream that merges several (of a Kafka topic, of a stream of
+    /// shards): source order, failure and frontier hold within each.
+    ///
+    /// A stuck item of one partition does not hold back the results of the others, though the window is shared. When
+    /// nothing more of a partition is admitted, its last frontier was its last offset. The closure is called once an item,
+    /// at admission, in source order. State is kept only for partitions with something admitted. Not set, the stream is
+    /// one partition, at no cost.
+    ///
+    /// Groups do not know of partitions: items of two partitions with equal keys are one group. A failure stops the whole
+    /// stream.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use futures::{StreamExt as _, stream};
+    /// use ordered_by_group::prelude::*;
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// // (partition, offset)
+    /// let messages = [('p', 7), ('q', 3), ('p', 8)];
+    /// let commits: Vec<_> = stream::iter(messages)
+    ///     .ordered_by_group(|message| *message, 8)
+    ///     .offsets(|message| *message)
+    ///     .partitions(|(partition, _)| *partition)
+    ///     .then(|message| async move {
+    ///         if message == ('p', 7) {
+    ///             tokio::time::sleep(Duration::from_secs(1)).await;
+    ///         }
+    ///     })
+    ///     .map(|((), offset)| offset)
+    ///     .collect()
+    ///     .await;
+    /// assert_eq!(commits, [('q', 3), ('p', 7), ('p', 8)]);
+    /// # }
+    /// ```
+    pub fn partitions<T, L, F>(self, partition: F) -> Ordered<St, By, Off, ByPartition<F, L>>
+    where
+        St: Stream<Item = T>,
+        F: FnMut(&T) -> L,
+    {
+        Ordered {
+            settings: self.settings.partitions(partition),
+        }
+    }
 }
 
-impl<St, F, K, S, T, Off> Ordered<St, ByGroup<F, K, S, T>, Off> {
+impl<St, F, K, S, T, Off, P> Ordered<St, ByGroup<F, K, S, T>, Off, P> {
     /// Sets how keys are hashed. The default, `RandomState`, is safe for keys that come from outside; a faster
     /// hasher saves a few nanoseconds an item.
     ///
@@ -134,18 +181,22 @@ impl<St, F, K, S, T, Off> Ordered<St, ByGroup<F, K, S, T>, Off> {
     /// assert_eq!(results, [(1, 0), (2, 1)]);
     /// # });
     /// ```
-    pub fn with_hasher<H: BuildHasher>(self, hasher: H) -> Ordered<St, ByGroup<F, K, H, T>, Off> {
+    pub fn with_hasher<H: BuildHasher>(
+        self,
+        hasher: H,
+    ) -> Ordered<St, ByGroup<F, K, H, T>, Off, P> {
         Ordered {
             settings: self.settings.map_order(|order| order.with_hasher(hasher)),
         }
     }
 }
 
-impl<St, By, Off, T> Ordered<St, By, Off>
+impl<St, By, Off, P, T> Ordered<St, By, Off, P>
 where
     St: Stream<Item = T>,
     By: Order<T>,
     Off: ReadOffset<T>,
+    P: Partitions<T>,
 {
     /// Runs a handler that cannot fail, or that deals with its failures: a stream of `(result, offset)`, in source order.
     ///
@@ -177,12 +228,15 @@ where
     /// assert_eq!(results.next().await, Some(("A2".to_string(), 0)));
     /// # });
     /// ```
-    pub fn then<H, Fut>(self, handler: H) -> Then<St, T, Off::Offset, Fut::Output, By, Off, H, Fut>
+    pub fn then<H, Fut>(
+        self,
+        handler: H,
+    ) -> Then<St, T, By, Off, P, H, Fut, P::SourceOrder<Off::Offset, Fut::Output>>
     where
         H: FnMut(T) -> Fut,
         Fut: Future,
     {
-        Then::new(self.settings.fold(handler))
+        Then::new(self.settings.fold(handler, P::source_order()))
     }
 
     /// Runs a handler and emits each result as soon as it is there: a stream of
@@ -219,13 +273,13 @@ where
     pub fn then_unordered<H, Fut>(
         self,
         handler: H,
-    ) -> ThenUnordered<St, T, Off::Offset, Fut::Output, By, Off, H, Fut>
+    ) -> ThenUnordered<St, T, By, Off, P, H, Fut, P::CompletionOrder<Off::Offset, Fut::Output>>
     where
         H: FnMut(T) -> Fut,
         Fut: Future,
         Off::Offset: Clone,
     {
-        ThenUnordered::new(self.settings.fold(handler))
+        ThenUnordered::new(self.settings.fold(handler, P::completion_order()))
     }
 
     /// Runs a handler that returns a `Result`, and stops at the first failure, as a serial loop would: a stream of
@@ -261,12 +315,12 @@ where
     pub fn try_then<H, Fut, R, E>(
         self,
         handler: H,
-    ) -> AndThen<St, Plain, T, Off::Offset, R, E, By, Off, H, Fut>
+    ) -> AndThen<St, Plain, T, E, By, Off, P, H, Fut, P::SourceOrder<Off::Offset, R>>
     where
         H: FnMut(T) -> Fut,
         Fut: Future<Output = Result<R, E>>,
     {
-        AndThen::new(self.settings.fold(handler))
+        AndThen::new(self.settings.fold(handler, P::source_order()))
     }
 
     /// [`try_then`](Self::try_then), but each result comes out as soon as it is there.
@@ -300,17 +354,17 @@ where
     pub fn try_then_unordered<H, Fut, R, E>(
         self,
         handler: H,
-    ) -> AndThenUnordered<St, Plain, T, Off::Offset, R, E, By, Off, H, Fut>
+    ) -> AndThenUnordered<St, Plain, T, E, By, Off, P, H, Fut, P::CompletionOrder<Off::Offset, R>>
     where
         H: FnMut(T) -> Fut,
         Fut: Future<Output = Result<R, E>>,
         Off::Offset: Clone,
     {
-        AndThenUnordered::new(self.settings.fold(handler))
+        AndThenUnordered::new(self.settings.fold(handler, P::completion_order()))
     }
 }
 
-impl<St, By, Off> fmt::Debug for Ordered<St, By, Off> {
+impl<St, By, Off, P> fmt::Debug for Ordered<St, By, Off, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.settings.debug(f.debug_struct("Ordered"))
     }

@@ -16,8 +16,7 @@ pub trait Running: Stream {
 /// `$verb` is how the examples make such a stream, of handlers that never finish.
 macro_rules! running_stream {
     (
-        impl<$($generic:ident),*> $name:ident of $item:ty
-        $(where $clone:ident: Clone)?;
+        impl<$($generic:ident),*> $name:ident;
         verb $verb:literal
     ) => {
         impl<$($generic),*> $name<$($generic),*> {
@@ -73,7 +72,8 @@ macro_rules! running_stream {
         impl<$($generic),*> $name<$($generic),*>
         where
             By: Order<T>,
-            $($clone: Clone,)?
+            P: Partitions<T>,
+            W: Window<P::Key>,
         {
             /// How many admitted items wait for an earlier one of their group.
             ///
@@ -138,14 +138,17 @@ macro_rules! running_stream {
             /// assert!(results.next().now_or_never().is_none());
             /// assert_eq!(results.unfinished().collect::<Vec<_>>(), [&0, &1, &2]);
             /// ```
-            pub fn unfinished(&self) -> impl Iterator<Item = &O> {
+            pub fn unfinished<'a>(&'a self) -> impl Iterator<Item = &'a W::Offset>
+            where
+                W::Offset: 'a,
+            {
                 self.fold.unfinished()
             }
         }
 
         impl<$($generic),*> $name<$($generic),*>
         where
-            Self: Running<Item = $item>,
+            Self: Running,
         {
             /// Calls a closure with what comes out, one call at a time, and runs the handlers on while its future is
             /// pending.
@@ -172,7 +175,7 @@ macro_rules! running_stream {
             /// ```
             pub fn drive<C, CFut>(self, consume: C) -> Drive<Self, C, CFut>
             where
-                C: FnMut($item) -> CFut,
+                C: FnMut(<Self as Stream>::Item) -> CFut,
                 CFut: Future<Output = ()>,
             {
                 Drive::new(self, consume)

@@ -4,16 +4,17 @@ use std::fmt;
 
 use crate::fold::{Fold, Limits};
 use crate::offsets::{Offsets, Position};
-use crate::window::Window;
+use crate::partitions::{ByPartition, Whole};
 
-pub(crate) struct Settings<St, By, Off> {
+pub(crate) struct Settings<St, By, Off, P> {
     stream: St,
     order: By,
     offsets: Off,
+    partitions: P,
     limits: Limits,
 }
 
-impl<St, By> Settings<St, By, Position> {
+impl<St, By> Settings<St, By, Position, Whole> {
     #[track_caller]
     pub(crate) fn new(stream: St, order: By, max_parallel: usize) -> Self {
         assert!(
@@ -24,6 +25,7 @@ impl<St, By> Settings<St, By, Position> {
             stream,
             order,
             offsets: Position::new(),
+            partitions: Whole,
             limits: Limits {
                 max_parallel,
                 look_ahead: max_parallel.saturating_mul(64).max(1024),
@@ -32,7 +34,7 @@ impl<St, By> Settings<St, By, Position> {
     }
 }
 
-impl<St, By, Off> Settings<St, By, Off> {
+impl<St, By, Off, P> Settings<St, By, Off, P> {
     #[track_caller]
     pub(crate) fn look_ahead(self, max_admitted: usize) -> Self {
         let Limits { max_parallel, .. } = self.limits;
@@ -50,38 +52,49 @@ impl<St, By, Off> Settings<St, By, Off> {
         }
     }
 
-    pub(crate) fn offsets<G, O>(self, offset: G) -> Settings<St, By, Offsets<G, O>> {
+    pub(crate) fn offsets<G, O>(self, offset: G) -> Settings<St, By, Offsets<G, O>, P> {
         Settings {
             stream: self.stream,
             order: self.order,
             offsets: Offsets::new(offset),
+            partitions: self.partitions,
             limits: self.limits,
         }
     }
 
-    pub(crate) fn map_order<By2>(self, map: impl FnOnce(By) -> By2) -> Settings<St, By2, Off> {
+    pub(crate) fn partitions<F, L>(self, partition: F) -> Settings<St, By, Off, ByPartition<F, L>> {
+        Settings {
+            stream: self.stream,
+            order: self.order,
+            offsets: self.offsets,
+            partitions: ByPartition::new(partition),
+            limits: self.limits,
+        }
+    }
+
+    pub(crate) fn map_order<By2>(self, map: impl FnOnce(By) -> By2) -> Settings<St, By2, Off, P> {
         Settings {
             stream: self.stream,
             order: map(self.order),
             offsets: self.offsets,
+            partitions: self.partitions,
             limits: self.limits,
         }
     }
 
-    pub(crate) fn fold<M, T, O, R, E, H, Fut, V, W>(
+    pub(crate) fn fold<M, T, E, H, Fut, V, W>(
         self,
         handler: H,
-    ) -> Fold<St, M, T, E, By, Off, H, Fut, V, W>
-    where
-        W: Window<O, R>,
-    {
+        window: W,
+    ) -> Fold<St, M, T, E, By, Off, P, H, Fut, V, W> {
         Fold::new(
             self.stream,
             self.order,
             self.offsets,
+            self.partitions,
             handler,
             self.limits,
-            W::new(),
+            window,
         )
     }
 

@@ -8,30 +8,55 @@ use std::task::{Context, Poll, Waker};
 
 pub(crate) use self::ready_set::Woken;
 use self::ready_set::{ReadySet, WakeHandle};
+use crate::without_slot::{Wish, poll_handler};
 
-/// Places for running futures. A place is made when it is first needed and used again and again.
+/// Places for running futures, and the slots that they hold. A place is made when it is first needed and used again and
+/// again. A future keeps its place from its first poll to its last; its slot it may give up meanwhile.
 pub(crate) struct Slots<Fut> {
     /// First, so that a drop silences the wakers before any future is dropped.
     ready: ReadySet,
-    slots: Vec<Slot<Fut>>,
-    free: Vec<usize>,
+    places: Vec<Place<Fut>>,
+    vacant: Vec<usize>,
     running: usize,
+    held: usize,
 }
 
-struct Slot<Fut> {
+struct Place<Fut> {
     future: Pin<Box<Option<Fut>>>,
-    /// The arrival number of the item that runs here.
-    seq: u64,
+    /// The ticket of the item that runs here.
+    ticket: u64,
+    slot: Slot,
     waker: WakeHandle,
+}
+
+/// How it stands between a running future and a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Slot {
+    Held,
+    /// Given up, while the future waits.
+    Unneeded,
+    /// Needed again: nothing wakes the future until it is granted.
+    Needed,
+}
+
+/// What a poll of a future came to.
+pub(crate) enum Polled<Output> {
+    /// It is finished, and was dropped.
+    Ready(Output),
+    /// It is pending. Has it let go of its slot, or does it need one again, that is noted here.
+    Pending,
+    /// It is pending and needs a slot to go on: see [`Slots::grant`].
+    NeedsSlot,
 }
 
 impl<Fut> Slots<Fut> {
     pub(crate) fn new() -> Self {
         Self {
             ready: ReadySet::new(),
-            slots: Vec::new(),
-            free: Vec::new(),
+            places: Vec::new(),
+            vacant: Vec::new(),
             running: 0,
+            held: 0,
         }
     }
 
@@ -40,54 +65,57 @@ impl<Fut> Slots<Fut> {
         self.running
     }
 
-    /// How many slots are taken: each by a running future, or by a group whose next item is about to start.
-    pub(crate) fn taken(&self) -> usize {
-        self.slots.len() - self.free.len()
+    /// How many of them hold a slot.
+    pub(crate) fn held(&self) -> usize {
+        self.held
     }
 
-    /// The arrival number of the item that runs in `slot`.
-    pub(crate) fn seq(&self, slot: usize) -> u64 {
-        self.slots[slot].seq
+    /// The ticket of the item that runs, or ran last, in this place.
+    pub(crate) fn ticket(&self, place: usize) -> u64 {
+        self.places[place].ticket
     }
 
-    pub(crate) fn is_running(&self, slot: usize) -> bool {
-        self.slots[slot].future.is_some()
+    pub(crate) fn is_running(&self, place: usize) -> bool {
+        self.places[place].future.is_some()
     }
 
-    /// A free slot, to be tried with [`start`](Self::start) and, if the future is pending, taken with [`take`](Self::take).
+    /// Whether the future here is to be polled when it is woken: it is, and does not wait for a slot.
+    pub(crate) fn is_awake(&self, place: usize) -> bool {
+        let place = &self.places[place];
+        place.future.is_some() && place.slot != Slot::Needed
+    }
+
+    /// A vacant place, to be tried with [`start`](Self::start) and, if the future is pending, taken with
+    /// [`take`](Self::take).
     pub(crate) fn vacant(&mut self) -> usize {
-        match self.free.last() {
-            Some(&slot) => slot,
+        match self.vacant.last() {
+            Some(&place) => place,
             None => self.grow(),
         }
     }
 
     #[cold]
     fn grow(&mut self) -> usize {
-        let slot = self.slots.len();
-        self.slots.push(Slot {
+        let place = self.places.len();
+        self.places.push(Place {
             future: Box::pin(None),
-            seq: 0,
-            waker: self.ready.add_slot(slot),
+            ticket: 0,
+            slot: Slot::Held,
+            waker: self.ready.add_slot(place),
         });
-        self.free.push(slot);
-        slot
+        self.vacant.push(place);
+        place
     }
 
-    /// Takes the slot that [`vacant`](Self::vacant) gave.
-    pub(crate) fn take(&mut self, slot: usize) {
-        let vacant = self.free.pop();
-        debug_assert_eq!(vacant, Some(slot));
+    /// Takes the place that [`vacant`](Self::vacant) gave.
+    pub(crate) fn take(&mut self, place: usize) {
+        let vacant = self.vacant.pop();
+        debug_assert_eq!(vacant, Some(place));
     }
 
-    /// Gives a slot back whose future has finished.
-    pub(crate) fn give_back(&mut self, slot: usize) {
-        self.free.push(slot);
-    }
-
-    /// Has the slot looked at in the next round.
-    pub(crate) fn mark(&self, slot: usize) {
-        self.ready.mark(&self.slots[slot].waker);
+    /// Gives a place back whose future has finished.
+    pub(crate) fn give_back(&mut self, place: usize) {
+        self.vacant.push(place);
     }
 
     /// A poll begins. Says whether the task slept and nothing of ours woke it.
@@ -117,48 +145,77 @@ impl<Fut> Slots<Fut> {
 
     /// Drops all futures.
     pub(crate) fn clear(&mut self) {
-        for slot in &mut self.slots {
-            slot.future.set(None);
+        for place in &mut self.places {
+            place.future.set(None);
         }
         self.running = 0;
+        self.held = 0;
     }
 }
 
 impl<Fut: Future> Slots<Fut> {
-    /// Puts a future into a slot and polls it for the first time.
+    /// Puts a future into a place, with a slot, and polls it for the first time.
     #[inline(always)] // or the future is built elsewhere and copied into its place
-    pub(crate) fn start(&mut self, slot: usize, seq: u64, future: Fut) -> Poll<Fut::Output> {
-        let place = &mut self.slots[slot];
-        place.future.set(Some(future));
-        place.seq = seq;
-        let polled = place.poll();
+    pub(crate) fn start(&mut self, place: usize, ticket: u64, future: Fut) -> Polled<Fut::Output> {
+        let here = &mut self.places[place];
+        here.future.set(Some(future));
+        here.ticket = ticket;
+        let polled = here.poll(true);
         match polled {
-            Poll::Pending => self.running += 1,
-            Poll::Ready(_) => self.ready.forget(&mut place.waker),
+            Polled::Ready(_) => self.ready.forget(&mut here.waker),
+            Polled::Pending | Polled::NeedsSlot => {
+                self.running += 1;
+                self.held += usize::from(here.slot == Slot::Held);
+            }
         }
         polled
     }
 
-    /// Polls the future in a slot; one that is finished is dropped before its output is returned.
-    pub(crate) fn poll(&mut self, slot: usize) -> Poll<Fut::Output> {
-        let place = &mut self.slots[slot];
-        let polled = place.poll();
-        if polled.is_ready() {
+    /// Polls a future that was woken, with the slot that it has or without.
+    pub(crate) fn poll(&mut self, place: usize) -> Polled<Fut::Output> {
+        let here = &mut self.places[place];
+        let had_slot = here.slot == Slot::Held;
+        let polled = here.poll(had_slot);
+        if let Polled::Ready(_) = polled {
             self.running -= 1;
-            self.ready.forget(&mut place.waker);
+            self.held -= usize::from(had_slot);
+            self.ready.forget(&mut here.waker);
+        } else if had_slot && here.slot != Slot::Held {
+            self.held -= 1;
         }
         polled
+    }
+
+    /// Gives a slot to the future here, which needs one to go on, and polls it.
+    pub(crate) fn grant(&mut self, place: usize) -> Polled<Fut::Output> {
+        self.places[place].slot = Slot::Held;
+        self.held += 1;
+        self.poll(place)
     }
 }
 
-impl<Fut: Future> Slot<Fut> {
-    fn poll(&mut self) -> Poll<Fut::Output> {
+impl<Fut: Future> Place<Fut> {
+    fn poll(&mut self, has_slot: bool) -> Polled<Fut::Output> {
         let future = self.future.as_mut().as_pin_mut();
-        let future = future.expect("only a slot that runs is polled");
-        let polled = future.poll(&mut Context::from_waker(self.waker.as_waker()));
-        if polled.is_ready() {
-            self.future.set(None);
+        let future = future.expect("only a future that runs is polled");
+        let mut cx = Context::from_waker(self.waker.as_waker());
+        match poll_handler(future, &mut cx, has_slot) {
+            (Poll::Ready(output), _) => {
+                self.future.set(None);
+                Polled::Ready(output)
+            }
+            (Poll::Pending, Wish::None) => {
+                self.slot = Slot::Unneeded;
+                Polled::Pending
+            }
+            (Poll::Pending, Wish::Slot) if has_slot => {
+                self.slot = Slot::Held;
+                Polled::Pending
+            }
+            (Poll::Pending, Wish::Slot) => {
+                self.slot = Slot::Needed;
+                Polled::NeedsSlot
+            }
         }
-        polled
     }
 }

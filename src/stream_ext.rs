@@ -7,6 +7,7 @@ use futures_core::Stream;
 use crate::offsets::Position;
 use crate::order::ByGroup;
 use crate::ordered::Ordered;
+use crate::partitions::Whole;
 
 /// Orders a stream. Implemented for every [`Stream`].
 pub trait StreamExt: Stream {
@@ -42,7 +43,7 @@ pub trait StreamExt: Stream {
         self,
         key: F,
         max_parallel: usize,
-    ) -> Ordered<Self, ByGroup<F, K, RandomState, Self::Item>, Position>
+    ) -> Ordered<Self, ByGroup<F, K, RandomState, Self::Item>, Position, Whole>
     where
         F: FnMut(&Self::Item) -> K,
         Self: Sized,

@@ -14,39 +14,40 @@ use crate::drive::Drive;
 use crate::fold::Fold;
 use crate::offsets::ReadOffset;
 use crate::order::Order;
+use crate::partitions::Partitions;
 use crate::running::{Running, running_stream};
 use crate::source::Plain;
 use crate::verdict::Always;
-use crate::window::SourceOrder;
+use crate::window::Window;
 
 /// Stream for the [`then`](crate::Ordered::then) method.
 #[pin_project]
 #[must_use = "streams do nothing unless polled"]
-pub struct Then<St, T, O, R, By, Off, H, Fut> {
+pub struct Then<St, T, By, Off, P, H, Fut, W> {
     #[pin]
-    fold: Fold<St, Plain, T, Infallible, By, Off, H, Fut, Always, SourceOrder<O, R>>,
+    fold: Fold<St, Plain, T, Infallible, By, Off, P, H, Fut, Always, W>,
 }
 
-impl<St, T, O, R, By, Off, H, Fut> Then<St, T, O, R, By, Off, H, Fut> {
-    pub(crate) fn new(
-        fold: Fold<St, Plain, T, Infallible, By, Off, H, Fut, Always, SourceOrder<O, R>>,
-    ) -> Self {
+impl<St, T, By, Off, P, H, Fut, W> Then<St, T, By, Off, P, H, Fut, W> {
+    pub(crate) fn new(fold: Fold<St, Plain, T, Infallible, By, Off, P, H, Fut, Always, W>) -> Self {
         Self { fold }
     }
 }
 
 running_stream! {
-    impl<St, T, O, R, By, Off, H, Fut> Then of (R, O);
+    impl<St, T, By, Off, P, H, Fut, W> Then;
     verb "then(|_| std::future::pending::<()>())"
 }
 
-impl<St, T, O, R, By, Off, H, Fut> Stream for Then<St, T, O, R, By, Off, H, Fut>
+impl<St, T, O, R, By, Off, P, H, Fut, W> Stream for Then<St, T, By, Off, P, H, Fut, W>
 where
     St: Stream<Item = T>,
     By: Order<T>,
     Off: ReadOffset<T, Offset = O>,
+    P: Partitions<T>,
     H: FnMut(T) -> Fut,
     Fut: Future<Output = R>,
+    W: Window<P::Key, Offset = O, Result = R, Emitted = (R, O)>,
 {
     type Item = (R, O);
 
@@ -62,35 +63,41 @@ where
     }
 }
 
-impl<St, T, O, R, By, Off, H, Fut> FusedStream for Then<St, T, O, R, By, Off, H, Fut>
+impl<St, T, O, R, By, Off, P, H, Fut, W> FusedStream for Then<St, T, By, Off, P, H, Fut, W>
 where
     St: Stream<Item = T>,
     By: Order<T>,
     Off: ReadOffset<T, Offset = O>,
+    P: Partitions<T>,
     H: FnMut(T) -> Fut,
     Fut: Future<Output = R>,
+    W: Window<P::Key, Offset = O, Result = R, Emitted = (R, O)>,
 {
     fn is_terminated(&self) -> bool {
         self.fold.is_terminated()
     }
 }
 
-impl<St, T, O, R, By, Off, H, Fut> Running for Then<St, T, O, R, By, Off, H, Fut>
+impl<St, T, O, R, By, Off, P, H, Fut, W> Running for Then<St, T, By, Off, P, H, Fut, W>
 where
     St: Stream<Item = T>,
     By: Order<T>,
     Off: ReadOffset<T, Offset = O>,
+    P: Partitions<T>,
     H: FnMut(T) -> Fut,
     Fut: Future<Output = R>,
+    W: Window<P::Key, Offset = O, Result = R, Emitted = (R, O)>,
 {
     fn poll_advance(self: Pin<&mut Self>, cx: &mut Context<'_>) {
         self.project().fold.poll_advance(cx);
     }
 }
 
-impl<St, T, O, R, By, Off, H, Fut> fmt::Debug for Then<St, T, O, R, By, Off, H, Fut>
+impl<St, T, By, Off, P, H, Fut, W> fmt::Debug for Then<St, T, By, Off, P, H, Fut, W>
 where
     By: Order<T>,
+    P: Partitions<T>,
+    W: Window<P::Key>,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.fold.debug(f.debug_struct("Then"))

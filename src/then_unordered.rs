@@ -14,41 +14,41 @@ use crate::drive::Drive;
 use crate::fold::Fold;
 use crate::offsets::ReadOffset;
 use crate::order::Order;
+use crate::partitions::Partitions;
 use crate::running::{Running, running_stream};
 use crate::source::Plain;
 use crate::unordered::Unordered;
 use crate::verdict::Always;
-use crate::window::CompletionOrder;
+use crate::window::Window;
 
 /// Stream for the [`then_unordered`](crate::Ordered::then_unordered) method.
 #[pin_project]
 #[must_use = "streams do nothing unless polled"]
-pub struct ThenUnordered<St, T, O, R, By, Off, H, Fut> {
+pub struct ThenUnordered<St, T, By, Off, P, H, Fut, W> {
     #[pin]
-    fold: Fold<St, Plain, T, Infallible, By, Off, H, Fut, Always, CompletionOrder<O, R>>,
+    fold: Fold<St, Plain, T, Infallible, By, Off, P, H, Fut, Always, W>,
 }
 
-impl<St, T, O, R, By, Off, H, Fut> ThenUnordered<St, T, O, R, By, Off, H, Fut> {
-    pub(crate) fn new(
-        fold: Fold<St, Plain, T, Infallible, By, Off, H, Fut, Always, CompletionOrder<O, R>>,
-    ) -> Self {
+impl<St, T, By, Off, P, H, Fut, W> ThenUnordered<St, T, By, Off, P, H, Fut, W> {
+    pub(crate) fn new(fold: Fold<St, Plain, T, Infallible, By, Off, P, H, Fut, Always, W>) -> Self {
         Self { fold }
     }
 }
 
 running_stream! {
-    impl<St, T, O, R, By, Off, H, Fut> ThenUnordered of (R, Unordered<O>) where O: Clone;
+    impl<St, T, By, Off, P, H, Fut, W> ThenUnordered;
     verb "then_unordered(|_| std::future::pending::<()>())"
 }
 
-impl<St, T, O, R, By, Off, H, Fut> Stream for ThenUnordered<St, T, O, R, By, Off, H, Fut>
+impl<St, T, O, R, By, Off, P, H, Fut, W> Stream for ThenUnordered<St, T, By, Off, P, H, Fut, W>
 where
     St: Stream<Item = T>,
     By: Order<T>,
     Off: ReadOffset<T, Offset = O>,
+    P: Partitions<T>,
     H: FnMut(T) -> Fut,
     Fut: Future<Output = R>,
-    O: Clone,
+    W: Window<P::Key, Offset = O, Result = R, Emitted = (R, Unordered<O>)>,
 {
     type Item = (R, Unordered<O>);
 
@@ -64,38 +64,41 @@ where
     }
 }
 
-impl<St, T, O, R, By, Off, H, Fut> FusedStream for ThenUnordered<St, T, O, R, By, Off, H, Fut>
+impl<St, T, O, R, By, Off, P, H, Fut, W> FusedStream for ThenUnordered<St, T, By, Off, P, H, Fut, W>
 where
     St: Stream<Item = T>,
     By: Order<T>,
     Off: ReadOffset<T, Offset = O>,
+    P: Partitions<T>,
     H: FnMut(T) -> Fut,
     Fut: Future<Output = R>,
-    O: Clone,
+    W: Window<P::Key, Offset = O, Result = R, Emitted = (R, Unordered<O>)>,
 {
     fn is_terminated(&self) -> bool {
         self.fold.is_terminated()
     }
 }
 
-impl<St, T, O, R, By, Off, H, Fut> Running for ThenUnordered<St, T, O, R, By, Off, H, Fut>
+impl<St, T, O, R, By, Off, P, H, Fut, W> Running for ThenUnordered<St, T, By, Off, P, H, Fut, W>
 where
     St: Stream<Item = T>,
     By: Order<T>,
     Off: ReadOffset<T, Offset = O>,
+    P: Partitions<T>,
     H: FnMut(T) -> Fut,
     Fut: Future<Output = R>,
-    O: Clone,
+    W: Window<P::Key, Offset = O, Result = R, Emitted = (R, Unordered<O>)>,
 {
     fn poll_advance(self: Pin<&mut Self>, cx: &mut Context<'_>) {
         self.project().fold.poll_advance(cx);
     }
 }
 
-impl<St, T, O, R, By, Off, H, Fut> fmt::Debug for ThenUnordered<St, T, O, R, By, Off, H, Fut>
+impl<St, T, By, Off, P, H, Fut, W> fmt::Debug for ThenUnordered<St, T, By, Off, P, H, Fut, W>
 where
     By: Order<T>,
-    O: Clone,
+    P: Partitions<T>,
+    W: Window<P::Key>,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.fold.debug(f.debug_struct("ThenUnordered"))

@@ -10,6 +10,7 @@ use crate::and_then::AndThen;
 use crate::and_then_unordered::AndThenUnordered;
 use crate::offsets::{Offsets, Position, ReadOffset};
 use crate::order::{ByGroup, Order};
+use crate::partitions::{ByPartition, Partitions, Whole};
 use crate::settings::Settings;
 use crate::source::Fallible;
 
@@ -32,11 +33,11 @@ use crate::source::Fallible;
 /// # Ok::<_, String>(()) }).unwrap();
 /// ```
 #[must_use = "settings do nothing until a verb such as `.and_then(handler)` finishes them"]
-pub struct TryOrdered<St, By, Off> {
-    settings: Settings<St, By, Off>,
+pub struct TryOrdered<St, By, Off, P> {
+    settings: Settings<St, By, Off, P>,
 }
 
-impl<St, By> TryOrdered<St, By, Position> {
+impl<St, By> TryOrdered<St, By, Position, Whole> {
     #[track_caller]
     pub(crate) fn new(stream: St, order: By, max_parallel: usize) -> Self {
         Self {
@@ -45,7 +46,7 @@ impl<St, By> TryOrdered<St, By, Position> {
     }
 }
 
-impl<St, By, Off> TryOrdered<St, By, Off> {
+impl<St, By, Off, P> TryOrdered<St, By, Off, P> {
     /// Sets the most items that are admitted at once, as [`Ordered::look_ahead`](crate::Ordered::look_ahead).
     ///
     /// # Panics
@@ -89,7 +90,7 @@ impl<St, By, Off> TryOrdered<St, By, Off> {
     /// assert_eq!(results, [("a", 7), ("b", 9)]);
     /// # Ok::<_, String>(()) }).unwrap();
     /// ```
-    pub fn offsets<T, O, G>(self, offset: G) -> TryOrdered<St, By, Offsets<G, O>>
+    pub fn offsets<T, O, G>(self, offset: G) -> TryOrdered<St, By, Offsets<G, O>, P>
     where
         St: TryStream<Ok = T>,
         G: FnMut(&T) -> O,
@@ -98,9 +99,36 @@ impl<St, By, Off> TryOrdered<St, By, Off> {
             settings: self.settings.offsets(offset),
         }
     }
+
+    /// Says which partition an item belongs to, as [`Ordered::partitions`](crate::Ordered::partitions).
+    ///
+    /// ```
+    /// use futures::{TryStreamExt as _, stream};
+    /// use ordered_by_group::prelude::*;
+    ///
+    /// # futures::executor::block_on(async {
+    /// let results: Vec<_> = stream::iter([Ok(('p', 7)), Ok(('q', 3))])
+    ///     .try_ordered_by_group(|message| *message, 8)
+    ///     .offsets(|message| *message)
+    ///     .partitions(|(partition, _)| *partition)
+    ///     .and_then(|(_, n)| async move { Ok::<_, String>(n) })
+    ///     .try_collect()
+    ///     .await?;
+    /// assert_eq!(results, [(7, ('p', 7)), (3, ('q', 3))]);
+    /// # Ok::<_, String>(()) }).unwrap();
+    /// ```
+    pub fn partitions<T, L, F>(self, partition: F) -> TryOrdered<St, By, Off, ByPartition<F, L>>
+    where
+        St: TryStream<Ok = T>,
+        F: FnMut(&T) -> L,
+    {
+        TryOrdered {
+            settings: self.settings.partitions(partition),
+        }
+    }
 }
 
-impl<St, F, K, S, T, Off> TryOrdered<St, ByGroup<F, K, S, T>, Off> {
+impl<St, F, K, S, T, Off, P> TryOrdered<St, ByGroup<F, K, S, T>, Off, P> {
     /// Sets how keys are hashed, as [`Ordered::with_hasher`](crate::Ordered::with_hasher).
     ///
     /// ```
@@ -122,18 +150,19 @@ impl<St, F, K, S, T, Off> TryOrdered<St, ByGroup<F, K, S, T>, Off> {
     pub fn with_hasher<H: BuildHasher>(
         self,
         hasher: H,
-    ) -> TryOrdered<St, ByGroup<F, K, H, T>, Off> {
+    ) -> TryOrdered<St, ByGroup<F, K, H, T>, Off, P> {
         TryOrdered {
             settings: self.settings.map_order(|order| order.with_hasher(hasher)),
         }
     }
 }
 
-impl<St, By, Off, T, E> TryOrdered<St, By, Off>
+impl<St, By, Off, P, T, E> TryOrdered<St, By, Off, P>
 where
     St: TryStream<Ok = T, Error = E>,
     By: Order<T>,
     Off: ReadOffset<T>,
+    P: Partitions<T>,
 {
     /// Runs a handler that returns a `Result`, and stops at the first failure of the source or of a handler: a stream of
     /// `Result<(result, offset), error>`, in source order.
@@ -168,12 +197,12 @@ where
     pub fn and_then<H, Fut, R>(
         self,
         handler: H,
-    ) -> AndThen<St, Fallible, T, Off::Offset, R, E, By, Off, H, Fut>
+    ) -> AndThen<St, Fallible, T, E, By, Off, P, H, Fut, P::SourceOrder<Off::Offset, R>>
     where
         H: FnMut(T) -> Fut,
         Fut: Future<Output = Result<R, E>>,
     {
-        AndThen::new(self.settings.fold(handler))
+        AndThen::new(self.settings.fold(handler, P::source_order()))
     }
 
     /// [`and_then`](Self::and_then), but each result comes out as soon as it is there.
@@ -206,17 +235,17 @@ where
     pub fn and_then_unordered<H, Fut, R>(
         self,
         handler: H,
-    ) -> AndThenUnordered<St, Fallible, T, Off::Offset, R, E, By, Off, H, Fut>
+    ) -> AndThenUnordered<St, Fallible, T, E, By, Off, P, H, Fut, P::CompletionOrder<Off::Offset, R>>
     where
         H: FnMut(T) -> Fut,
         Fut: Future<Output = Result<R, E>>,
         Off::Offset: Clone,
     {
-        AndThenUnordered::new(self.settings.fold(handler))
+        AndThenUnordered::new(self.settings.fold(handler, P::completion_order()))
     }
 }
 
-impl<St, By, Off> fmt::Debug for TryOrdered<St, By, Off> {
+impl<St, By, Off, P> fmt::Debug for TryOrdered<St, By, Off, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.settings.debug(f.debug_struct("TryOrdered"))
     }

@@ -6,6 +6,7 @@ use futures_core::TryStream;
 
 use crate::offsets::Position;
 use crate::order::ByGroup;
+use crate::partitions::Whole;
 use crate::try_ordered::TryOrdered;
 
 /// Orders a stream of results. Implemented for every [`TryStream`].
@@ -36,7 +37,7 @@ pub trait TryStreamExt: TryStream {
         self,
         key: F,
         max_parallel: usize,
-    ) -> TryOrdered<Self, ByGroup<F, K, RandomState, Self::Ok>, Position>
+    ) -> TryOrdered<Self, ByGroup<F, K, RandomState, Self::Ok>, Position, Whole>
     where
         F: FnMut(&Self::Ok) -> K,
         Self: Sized,

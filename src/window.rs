@@ -1,48 +1,67 @@
 //! The admitted items in arrival order, and which result comes out next. No async.
 
 mod completion_order;
+mod partitioned;
+mod partitioned_completion_order;
+mod partitioned_source_order;
 mod ring;
 mod source_order;
 
 pub use self::completion_order::CompletionOrder;
+pub use self::partitioned_completion_order::PartitionedCompletionOrder;
+pub use self::partitioned_source_order::PartitionedSourceOrder;
 pub use self::source_order::SourceOrder;
 
+/// In completion order: how many times `look_ahead` what is kept past the frontier may come to.
+const SPAN: usize = 64;
+
 /// Keeps each admitted item's offset, and its result until it comes out.
-pub trait Window<O, R> {
+///
+/// An item is known by its ticket from when it is admitted until its result comes out. `L` is the partition's key, `()`
+/// where there is only one.
+pub trait Window<L> {
+    /// What is read from an item for the caller to commit.
+    type Offset;
+    /// What the handler returned.
+    type Result;
     /// What comes out: a result with its offset.
     type Emitted;
-
-    fn new() -> Self
-    where
-        Self: Sized;
 
     /// Whether one more item may be admitted.
     fn has_room(&self, look_ahead: usize) -> bool;
 
-    /// The arrival number of the next item to be admitted.
-    fn next_seq(&self) -> u64;
+    /// The ticket of the next item to be admitted.
+    fn next_ticket(&self) -> u64;
+
+    /// The arrival number of an admitted item, or of the next to be admitted.
+    fn arrival(&self, ticket: u64) -> u64;
 
     /// Admits an unfinished item.
-    fn admit(&mut self, offset: O);
+    fn admit(&mut self, offset: Self::Offset, partition: L);
 
     /// Admits an item that is finished already, and says what comes out next, if anything: one in, one out, so that
     /// results do not pile up while there is somebody to take them.
-    fn pass(&mut self, offset: O, result: R) -> Option<Self::Emitted>;
+    fn pass(
+        &mut self,
+        offset: Self::Offset,
+        partition: L,
+        result: Self::Result,
+    ) -> Option<Self::Emitted>;
 
     /// An admitted item is finished: what comes out next, if anything.
-    fn finish(&mut self, seq: u64, result: R) -> Option<Self::Emitted>;
+    fn finish(&mut self, ticket: u64, result: Self::Result) -> Option<Self::Emitted>;
 
     /// An admitted item is finished, and its result stays.
-    fn keep(&mut self, seq: u64, result: R);
+    fn keep(&mut self, ticket: u64, result: Self::Result);
 
     /// An admitted item has failed: nothing comes out for it, and it is never passed.
-    fn fail(&mut self, seq: u64);
+    fn fail(&mut self, ticket: u64);
 
     /// What comes out next, of what was kept.
     fn emit(&mut self) -> Option<Self::Emitted>;
 
-    /// Whether all before this arrival number has come out, and nothing past it is about to.
-    fn has_reached(&self, seq: u64) -> bool;
+    /// Whether all that arrived before has come out, and nothing else is about to.
+    fn has_reached(&self, arrival: u64) -> bool;
 
     /// How many admitted items have not come out.
     fn admitted(&self) -> usize;
@@ -51,9 +70,9 @@ pub trait Window<O, R> {
     fn finished(&self) -> usize;
 
     /// The offsets of those that are not, in source order.
-    fn unfinished<'a>(&'a self) -> impl Iterator<Item = &'a O>
+    fn unfinished<'a>(&'a self) -> impl Iterator<Item = &'a Self::Offset>
     where
-        O: 'a;
+        Self::Offset: 'a;
 
     /// Drops all.
     fn clear(&mut self);

@@ -3,24 +3,24 @@
 use std::fmt;
 use std::hash::{BuildHasher, Hash};
 
-use super::groups::Groups;
 use super::waiting::{Queue, Waiting};
 use super::{Arrival, Order};
+use crate::keyed::Keyed;
 
-/// The order of `ordered_by_group`. A group that runs holds its slot until nothing of it waits, so items wait
+/// The order of `ordered_by_group`. A group that runs keeps its place until nothing of it waits, so items wait
 /// only for their own group, and the table holds only groups that run.
 pub struct ByGroup<F, K, S, T> {
     key: F,
     hasher: S,
-    groups: Groups<K>,
+    groups: Keyed<K>,
     waiting: Waiting<T>,
-    /// What waits behind each slot.
+    /// What waits behind each place.
     queues: Vec<Queue>,
 }
 
 /// The key of an item that may start; its hash, if it was needed.
 #[derive(Debug)]
-pub struct Ticket<K> {
+pub struct Claim<K> {
     key: K,
     hash: Option<u64>,
 }
@@ -30,7 +30,7 @@ impl<F, K, S, T> ByGroup<F, K, S, T> {
         Self {
             key,
             hasher,
-            groups: Groups::new(),
+            groups: Keyed::new(),
             waiting: Waiting::new(),
             queues: Vec::new(),
         }
@@ -53,47 +53,47 @@ where
     K: Hash + Eq,
     S: BuildHasher,
 {
-    type Ticket = Ticket<K>;
+    type Claim = Claim<K>;
 
-    fn arrive(&mut self, item: &T) -> Arrival<Ticket<K>> {
+    fn arrive(&mut self, item: &T) -> Arrival<Claim<K>> {
         let key = (self.key)(item);
         if self.groups.len() == 0 {
-            return Arrival::Starts(Ticket { key, hash: None });
+            return Arrival::Starts(Claim { key, hash: None });
         }
         let hash = self.hasher.hash_one(&key);
         match self.groups.find(hash, &key) {
-            Some(slot) => Arrival::Waits(slot),
+            Some(place) => Arrival::Waits(place),
             None => {
                 let hash = Some(hash);
-                Arrival::Starts(Ticket { key, hash })
+                Arrival::Starts(Claim { key, hash })
             }
         }
     }
 
-    fn wait(&mut self, slot: usize, seq: u64, item: T) {
-        self.waiting.push(&mut self.queues[slot], seq, item);
+    fn wait(&mut self, place: usize, ticket: u64, item: T) {
+        self.waiting.push(&mut self.queues[place], ticket, item);
     }
 
-    fn hold(&mut self, slot: usize, Ticket { key, hash }: Ticket<K>) {
+    fn hold(&mut self, place: usize, Claim { key, hash }: Claim<K>) {
         let hash = hash.unwrap_or_else(|| self.hasher.hash_one(&key));
-        self.groups.insert(slot, hash, key);
-        if slot >= self.queues.len() {
-            self.queues.resize(slot + 1, Queue::EMPTY);
+        self.groups.insert(place, hash, key);
+        if place >= self.queues.len() {
+            self.queues.resize(place + 1, Queue::EMPTY);
         }
     }
 
-    fn successor(&self, slot: usize) -> Option<u64> {
-        self.waiting.first(&self.queues[slot])
+    fn successor(&self, place: usize) -> Option<u64> {
+        self.waiting.first(&self.queues[place])
     }
 
-    fn succeed(&mut self, slot: usize) -> T {
+    fn succeed(&mut self, place: usize) -> T {
         self.waiting
-            .pop(&mut self.queues[slot])
+            .pop(&mut self.queues[place])
             .expect("a successor was named")
     }
 
-    fn release(&mut self, slot: usize) {
-        self.groups.remove(slot);
+    fn release(&mut self, place: usize) {
+        self.groups.remove(place);
     }
 
     fn waiting(&self) -> usize {

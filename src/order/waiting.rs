@@ -1,97 +1,68 @@
-//! Waiting items: one arena, and a queue through it for each slot.
+//! Waiting items: one arena, and a queue through it for each group that runs.
+
+use slab::Slab;
 
 const NONE: usize = usize::MAX;
 
-/// The arena. Nodes that are no longer used are linked and used again.
+/// The arena.
 pub(super) struct Waiting<T> {
-    nodes: Vec<Node<T>>,
-    unused: usize,
-    len: usize,
+    items: Slab<Item<T>>,
 }
 
 /// The first and the last of a queue.
 #[derive(Clone, Copy)]
 pub(super) struct Queue {
-    head: usize,
-    tail: usize,
+    first: usize,
+    last: usize,
 }
 
-struct Node<T> {
-    item: Option<T>,
-    seq: u64,
+struct Item<T> {
+    item: T,
+    ticket: u64,
     next: usize,
 }
 
 impl Queue {
     pub(super) const EMPTY: Self = Self {
-        head: NONE,
-        tail: NONE,
+        first: NONE,
+        last: NONE,
     };
 }
 
 impl<T> Waiting<T> {
     pub(super) fn new() -> Self {
-        Self {
-            nodes: Vec::new(),
-            unused: NONE,
-            len: 0,
-        }
+        Self { items: Slab::new() }
     }
 
     pub(super) fn len(&self) -> usize {
-        self.len
+        self.items.len()
     }
 
-    pub(super) fn push(&mut self, queue: &mut Queue, seq: u64, item: T) {
-        let node = Node {
-            item: Some(item),
-            seq,
-            next: NONE,
-        };
-        let index = if self.unused == NONE {
-            self.nodes.push(node);
-            self.nodes.len() - 1
-        } else {
-            let index = self.unused;
-            self.unused = self.nodes[index].next;
-            self.nodes[index] = node;
-            index
-        };
-        if queue.tail == NONE {
-            queue.head = index;
-        } else {
-            self.nodes[queue.tail].next = index;
+    pub(super) fn push(&mut self, queue: &mut Queue, ticket: u64, item: T) {
+        let next = NONE;
+        let index = self.items.insert(Item { item, ticket, next });
+        match std::mem::replace(&mut queue.last, index) {
+            NONE => queue.first = index,
+            last => self.items[last].next = index,
         }
-        queue.tail = index;
-        self.len += 1;
     }
 
-    /// The arrival number of the first item.
+    /// The ticket of the first item.
     pub(super) fn first(&self, queue: &Queue) -> Option<u64> {
-        (queue.head != NONE).then(|| self.nodes[queue.head].seq)
+        (queue.first != NONE).then(|| self.items[queue.first].ticket)
     }
 
     pub(super) fn pop(&mut self, queue: &mut Queue) -> Option<T> {
-        if queue.head == NONE {
-            return None;
+        let Item { item, next, .. } = self.items.try_remove(queue.first)?;
+        queue.first = next;
+        if next == NONE {
+            queue.last = NONE;
         }
-        let index = queue.head;
-        let node = &mut self.nodes[index];
-        let item = node.item.take();
-        queue.head = node.next;
-        node.next = self.unused;
-        self.unused = index;
-        if queue.head == NONE {
-            queue.tail = NONE;
-        }
-        self.len -= 1;
-        item
+        Some(item)
     }
 
     /// Drops all items; the queues through the arena are void.
     pub(super) fn clear(&mut self) {
-        self.nodes.clear();
-        self.unused = NONE;
-        self.len = 0;
+        self.items.clear();
     }
 }

@@ -157,11 +157,6 @@ impl ReadySet {
         }
     }
 
-    /// Marks the slot as woken, for a later round.
-    pub(crate) fn mark(&self, handle: &WakeHandle) {
-        handle.bit.set();
-    }
-
     /// The poll ends with nothing to do. Says whether the task may sleep; else something was woken meanwhile.
     #[must_use]
     pub(crate) fn sleep(&mut self, task: &Waker) -> bool {
@@ -245,24 +240,20 @@ impl Shared {
     }
 }
 
-impl Bit {
-    fn set(&self) {
-        // Always, even if the bit is set: the release publishes what the waking thread wrote before.
-        let before = self.word.bits.fetch_or(self.bit | QUEUED, Ordering::AcqRel);
-        if before & QUEUED == 0 {
-            self.shared.push(&self.word);
-        }
-    }
-}
-
 impl Wake for Bit {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        if !self.retired.load(Ordering::Relaxed) {
-            self.set();
+        if self.retired.load(Ordering::Relaxed) {
+            return;
+        }
+        // Always, even if the bit is set: the release publishes what the waking thread wrote before.
+        let bits = self.bit | QUEUED;
+        let before = self.word.bits.fetch_or(bits, Ordering::AcqRel);
+        if before & QUEUED == 0 {
+            self.shared.push(&self.word);
         }
     }
 }

@@ -3,12 +3,9 @@
 use std::collections::VecDeque;
 use std::fmt;
 
-use super::Window;
 use super::ring::Ring;
+use super::{SPAN, Window};
 use crate::unordered::Unordered;
-
-/// How many times `look_ahead` the newest admitted item may be ahead of the frontier.
-const SPAN: usize = 64;
 
 /// The items past the frontier, and the arrival numbers of the results that were kept, the first to finish first.
 pub struct CompletionOrder<O, R> {
@@ -26,29 +23,8 @@ enum Entry<O, R> {
     Failed,
 }
 
-impl<O: Clone, R> CompletionOrder<O, R> {
-    /// Hands over the item at `seq`; the frontier moves over all that were handed over without a gap.
-    fn hand_over(&mut self, seq: u64, offset: O, result: R) -> (R, Unordered<O>) {
-        self.admitted -= 1;
-        if seq == self.ring.head() {
-            self.ring.pop();
-            self.frontier = Some(offset.clone());
-            while let Some(Entry::HandedOver(_)) = self.ring.first() {
-                if let Some(Entry::HandedOver(offset)) = self.ring.pop() {
-                    self.frontier = Some(offset);
-                }
-            }
-        } else {
-            *self.ring.entry(seq) = Entry::HandedOver(offset.clone());
-        }
-        (result, Unordered::new(offset, self.frontier.clone()))
-    }
-}
-
-impl<O: Clone, R> Window<O, R> for CompletionOrder<O, R> {
-    type Emitted = (R, Unordered<O>);
-
-    fn new() -> Self {
+impl<O, R> CompletionOrder<O, R> {
+    pub(crate) fn new() -> Self {
         Self {
             ring: Ring::new(),
             kept: VecDeque::new(),
@@ -57,21 +33,50 @@ impl<O: Clone, R> Window<O, R> for CompletionOrder<O, R> {
             failed: 0,
         }
     }
+}
+
+impl<O: Clone, R> CompletionOrder<O, R> {
+    /// Hands over the item at `ticket`; the frontier moves over all that were handed over without a gap.
+    fn hand_over(&mut self, ticket: u64, offset: O, result: R) -> (R, Unordered<O>) {
+        self.admitted -= 1;
+        if ticket == self.ring.head() {
+            self.ring.pop();
+            self.frontier = Some(offset.clone());
+            while let Some(Entry::HandedOver(_)) = self.ring.first() {
+                if let Some(Entry::HandedOver(offset)) = self.ring.pop() {
+                    self.frontier = Some(offset);
+                }
+            }
+        } else {
+            *self.ring.entry(ticket) = Entry::HandedOver(offset.clone());
+        }
+        (result, Unordered::new(offset, self.frontier.clone()))
+    }
+}
+
+impl<O: Clone, R> Window<()> for CompletionOrder<O, R> {
+    type Offset = O;
+    type Result = R;
+    type Emitted = (R, Unordered<O>);
 
     fn has_room(&self, look_ahead: usize) -> bool {
         self.admitted < look_ahead && self.ring.len() / SPAN < look_ahead
     }
 
-    fn next_seq(&self) -> u64 {
+    fn next_ticket(&self) -> u64 {
         self.ring.end()
     }
 
-    fn admit(&mut self, offset: O) {
+    fn arrival(&self, ticket: u64) -> u64 {
+        ticket
+    }
+
+    fn admit(&mut self, offset: O, (): ()) {
         self.ring.push(Entry::Unfinished(offset));
         self.admitted += 1;
     }
 
-    fn pass(&mut self, offset: O, result: R) -> Option<(R, Unordered<O>)> {
+    fn pass(&mut self, offset: O, (): (), result: R) -> Option<(R, Unordered<O>)> {
         if self.ring.is_empty() {
             self.ring.skip();
             self.frontier = Some(offset.clone());
@@ -87,40 +92,40 @@ impl<O: Clone, R> Window<O, R> for CompletionOrder<O, R> {
         self.emit()
     }
 
-    fn finish(&mut self, seq: u64, result: R) -> Option<(R, Unordered<O>)> {
+    fn finish(&mut self, ticket: u64, result: R) -> Option<(R, Unordered<O>)> {
         if !self.kept.is_empty() {
-            self.keep(seq, result);
+            self.keep(ticket, result);
             return self.emit();
         }
-        match std::mem::replace(self.ring.entry(seq), Entry::Failed) {
-            Entry::Unfinished(offset) => Some(self.hand_over(seq, offset, result)),
+        match std::mem::replace(self.ring.entry(ticket), Entry::Failed) {
+            Entry::Unfinished(offset) => Some(self.hand_over(ticket, offset, result)),
             _ => unreachable!("an item finishes once"),
         }
     }
 
-    fn keep(&mut self, seq: u64, result: R) {
-        let entry = self.ring.entry(seq);
+    fn keep(&mut self, ticket: u64, result: R) {
+        let entry = self.ring.entry(ticket);
         if let Entry::Unfinished(offset) = std::mem::replace(entry, Entry::Failed) {
             *entry = Entry::Finished(offset, result);
-            self.kept.push_back(seq);
+            self.kept.push_back(ticket);
         }
     }
 
-    fn fail(&mut self, seq: u64) {
-        *self.ring.entry(seq) = Entry::Failed;
+    fn fail(&mut self, ticket: u64) {
+        *self.ring.entry(ticket) = Entry::Failed;
         self.failed += 1;
     }
 
     fn emit(&mut self) -> Option<(R, Unordered<O>)> {
-        let seq = self.kept.pop_front()?;
-        match std::mem::replace(self.ring.entry(seq), Entry::Failed) {
-            Entry::Finished(offset, result) => Some(self.hand_over(seq, offset, result)),
+        let ticket = self.kept.pop_front()?;
+        match std::mem::replace(self.ring.entry(ticket), Entry::Failed) {
+            Entry::Finished(offset, result) => Some(self.hand_over(ticket, offset, result)),
             _ => unreachable!("what is kept is finished"),
         }
     }
 
-    fn has_reached(&self, seq: u64) -> bool {
-        self.ring.head() == seq && self.kept.is_empty()
+    fn has_reached(&self, arrival: u64) -> bool {
+        self.ring.head() == arrival && self.kept.is_empty()
     }
 
     fn admitted(&self) -> usize {

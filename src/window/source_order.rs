@@ -17,29 +17,37 @@ enum Entry<O, R> {
     Failed,
 }
 
-impl<O, R> Window<O, R> for SourceOrder<O, R> {
-    type Emitted = (R, O);
-
-    fn new() -> Self {
+impl<O, R> SourceOrder<O, R> {
+    pub(crate) fn new() -> Self {
         Self {
             ring: Ring::new(),
             finished: 0,
         }
     }
+}
+
+impl<O, R> Window<()> for SourceOrder<O, R> {
+    type Offset = O;
+    type Result = R;
+    type Emitted = (R, O);
 
     fn has_room(&self, look_ahead: usize) -> bool {
         self.ring.len() < look_ahead
     }
 
-    fn next_seq(&self) -> u64 {
+    fn next_ticket(&self) -> u64 {
         self.ring.end()
     }
 
-    fn admit(&mut self, offset: O) {
+    fn arrival(&self, ticket: u64) -> u64 {
+        ticket
+    }
+
+    fn admit(&mut self, offset: O, (): ()) {
         self.ring.push(Entry::Unfinished(offset));
     }
 
-    fn pass(&mut self, offset: O, result: R) -> Option<(R, O)> {
+    fn pass(&mut self, offset: O, (): (), result: R) -> Option<(R, O)> {
         if self.ring.is_empty() {
             self.ring.skip();
             return Some((result, offset));
@@ -49,9 +57,9 @@ impl<O, R> Window<O, R> for SourceOrder<O, R> {
         self.emit()
     }
 
-    fn finish(&mut self, seq: u64, result: R) -> Option<(R, O)> {
-        if seq != self.ring.head() {
-            self.keep(seq, result);
+    fn finish(&mut self, ticket: u64, result: R) -> Option<(R, O)> {
+        if ticket != self.ring.head() {
+            self.keep(ticket, result);
             return self.emit();
         }
         match self.ring.pop()? {
@@ -60,16 +68,16 @@ impl<O, R> Window<O, R> for SourceOrder<O, R> {
         }
     }
 
-    fn keep(&mut self, seq: u64, result: R) {
-        let entry = self.ring.entry(seq);
+    fn keep(&mut self, ticket: u64, result: R) {
+        let entry = self.ring.entry(ticket);
         if let Entry::Unfinished(offset) = std::mem::replace(entry, Entry::Failed) {
             *entry = Entry::Finished(offset, result);
             self.finished += 1;
         }
     }
 
-    fn fail(&mut self, seq: u64) {
-        *self.ring.entry(seq) = Entry::Failed;
+    fn fail(&mut self, ticket: u64) {
+        *self.ring.entry(ticket) = Entry::Failed;
         self.finished += 1;
     }
 
@@ -84,8 +92,8 @@ impl<O, R> Window<O, R> for SourceOrder<O, R> {
         }
     }
 
-    fn has_reached(&self, seq: u64) -> bool {
-        self.ring.head() == seq
+    fn has_reached(&self, arrival: u64) -> bool {
+        self.ring.head() == arrival
     }
 
     fn admitted(&self) -> usize {
