@@ -44,7 +44,7 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value = "5000", requires = "mode")]
     pub rows: u64,
 
-    /// Write the customers in the state folder to a file, and do nothing else
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["data", "fresh", "mode"])]
-    pub dump: Option<PathBuf>,
+    /// Print every customer in the state folder as CSV, and do nothing else
+    #[arg(long, conflicts_with_all = ["data", "fresh", "mode"])]
+    pub dump: bool,
 }

@@ -36,8 +36,8 @@ impl Checkpoint {
             order_violations: number("order violations")?,
             handled_again: number("handled again")?,
             runs: number("runs")?,
-            worked: Duration::from_micros(number("worked, in µs")?),
-            remote_calls: Duration::from_micros(number("remote calls, in µs")?),
+            worked: Duration::from_nanos(number("worked, in ns")?),
+            remote_calls: Duration::from_nanos(number("remote calls, in ns")?),
         })
     }
 
@@ -51,8 +51,8 @@ impl Checkpoint {
             ("order violations", self.order_violations),
             ("handled again", self.handled_again),
             ("runs", self.runs),
-            ("worked, in µs", micros(self.worked)),
-            ("remote calls, in µs", micros(self.remote_calls)),
+            ("worked, in ns", nanos(self.worked)),
+            ("remote calls, in ns", nanos(self.remote_calls)),
         ] {
             table.insert(name, number)?;
         }
@@ -60,6 +60,6 @@ impl Checkpoint {
     }
 }
 
-fn micros(duration: Duration) -> u64 {
-    duration.as_micros().try_into().unwrap_or(u64::MAX)
+fn nanos(duration: Duration) -> u64 {
+    duration.as_nanos().try_into().unwrap_or(u64::MAX)
 }

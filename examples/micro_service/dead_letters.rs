@@ -3,11 +3,11 @@
 //! It is written before the commit and its length is part of the commit. What is past that length after a crash is cut
 //! off, and comes again with its rows: each dead letter is there once.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 use crate::refused::Refused;
 
@@ -18,32 +18,41 @@ pub struct DeadLetter {
 }
 
 pub struct DeadLetters {
+    path: PathBuf,
     file: File,
 }
 
 impl DeadLetters {
-    /// Opens the file as it was at the last commit.
-    pub fn open(path: &Path, committed_bytes: u64) -> Result<Self> {
-        let refuse = |problem: String| {
-            Refused(format!(
-                "{}: {problem}; put it right, or start over with --fresh",
+    /// Whether the file holds all that was committed.
+    pub fn check(path: &Path, committed_bytes: u64) -> Result<()> {
+        let bytes = fs::metadata(path).map_or(0, |file| file.len());
+        if bytes < committed_bytes {
+            return Err(Refused(format!(
+                "{} has {bytes} bytes, but {committed_bytes} were committed; \
+                 put it back, or start over with --fresh",
                 path.display()
             ))
-        };
+            .into());
+        }
+        Ok(())
+    }
+
+    /// Opens the file as it was at the last commit.
+    pub fn open(path: &Path, committed_bytes: u64) -> Result<Self> {
         let file = OpenOptions::new()
             .append(true)
             .create(true)
             .open(path)
-            .map_err(|error| refuse(error.to_string()))?;
-        let bytes = file.metadata()?.len();
-        if bytes < committed_bytes {
-            return Err(refuse(format!(
-                "{bytes} bytes, but {committed_bytes} were committed"
-            ))
-            .into());
-        }
+            .with_context(|| format!("cannot open {}", path.display()))?;
         file.set_len(committed_bytes)?;
-        Ok(Self { file })
+        Ok(Self {
+            path: path.to_owned(),
+            file,
+        })
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Makes some more lines durable.

@@ -10,6 +10,7 @@
 //! cargo run --release --example micro_service -- --mode parallel
 //! ```
 
+use std::io;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -20,6 +21,7 @@ use ordered_by_group::prelude::*;
 use crate::args::Args;
 use crate::batch::Batch;
 use crate::decode::{Message, decode};
+use crate::dump::dump;
 use crate::handle::handle;
 use crate::input::Input;
 use crate::interpret::interpret;
@@ -36,6 +38,7 @@ mod checkpoint;
 mod customer;
 mod dead_letters;
 mod decode;
+mod dump;
 mod handle;
 mod input;
 mod interpret;
@@ -50,6 +53,8 @@ mod store;
 async fn main() -> ExitCode {
     match run(Args::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
+        // Nobody reads on, as behind `| head -1`.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("micro_service: {error:#}");
             ExitCode::from(if error.is::<Refused>() { 2 } else { 1 })
@@ -57,9 +62,15 @@ async fn main() -> ExitCode {
     }
 }
 
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<io::Error>()
+        .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
 async fn run(args: Args) -> Result<()> {
-    if let Some(file) = &args.dump {
-        return Store::open_existing(&args.state)?.dump(file);
+    if args.dump {
+        return dump(&Store::open_existing(&args.state)?);
     }
     let mut input = Input::read(&args.data)?;
     let store = match args.mode {

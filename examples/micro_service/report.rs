@@ -1,6 +1,7 @@
 //! The table at the end.
 
 use std::io::{self, Write as _};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -13,10 +14,10 @@ use crate::store::Store;
 
 pub struct Report {
     mode: Mode,
-    max_parallel: usize,
     rows: u64,
     checkpoint: Checkpoint,
     totals: Totals,
+    dead_letters_file: Option<PathBuf>,
 }
 
 #[derive(Default)]
@@ -45,10 +46,10 @@ impl Report {
         })?;
         Ok(Self {
             mode: args.mode.unwrap_or(Mode::Hybrid),
-            max_parallel: args.max_parallel.get(),
             rows,
             checkpoint: store.checkpoint(),
             totals,
+            dead_letters_file: store.dead_letters_file(),
         })
     }
 
@@ -57,11 +58,7 @@ impl Report {
         for (name, value) in self.lines() {
             table.push_str(&format!("{name:>18}  {value}\n"));
         }
-        match io::stdout().write_all(table.as_bytes()) {
-            // Nobody reads it, as behind `| head -1`.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            written => Ok(written?),
-        }
+        Ok(io::stdout().write_all(table.as_bytes())?)
     }
 
     fn lines(&self) -> Vec<(&'static str, String)> {
@@ -74,59 +71,77 @@ impl Report {
             worked,
             ..
         } = self.checkpoint;
-        let Totals {
-            customers,
-            purchases,
-            items,
-            cents,
-            most,
-            most_by,
-        } = self.totals;
-        let lost = row - dead_letters - purchases;
+        let totals = &self.totals;
+        let lost = row - dead_letters - totals.purchases;
+        let (one_at_a_time, speed_up) = self.speed_up();
         vec![
             ("rows", format!("{} of {}", count(row), count(self.rows))),
-            ("customers", count(customers)),
-            ("purchases", count(purchases)),
-            ("items", count(items)),
-            (
-                "dollars",
-                format!("{}.{:02}", count(cents / 100), cents % 100),
-            ),
-            ("most purchases", format!("{most}, by customer {most_by}")),
-            (
-                "time",
-                format!("{:.1} s, runs: {runs}", worked.as_secs_f64()),
-            ),
+            ("customers", count(totals.customers)),
+            ("items", count(totals.items)),
+            ("dollars", dollars(totals.cents)),
+            ("most purchases", totals.most_purchases()),
+            ("time", seconds(worked)),
             ("rate", format!("{} rows/s", count(rate(row, worked)))),
-            ("speed-up", self.speed_up()),
+            ("one at a time", one_at_a_time),
+            ("speed-up", speed_up),
             ("order violations", count(order_violations)),
             ("lost purchases", count(lost)),
-            ("dead letters", count(dead_letters)),
-            ("handled again", count(handled_again)),
+            ("dead letters", self.dead_letters()),
+            (
+                "runs",
+                format!("{runs}, rows handled again: {}", count(handled_again)),
+            ),
         ]
     }
 
-    /// A careful one: one at a time takes more than the sum of its remote calls.
-    fn speed_up(&self) -> String {
-        if self.mode == Mode::Serial {
-            return "1 x: this is one at a time".to_owned();
-        }
+    /// At least: one at a time takes longer than the sum of its remote calls.
+    fn speed_up(&self) -> (String, String) {
         let Checkpoint {
             remote_calls,
             worked,
             ..
         } = self.checkpoint;
-        format!(
-            "{:.1} x over one at a time, whose remote calls alone take {:.1} s (--max-parallel {})",
-            remote_calls.as_secs_f64() / worked.as_secs_f64().max(f64::MIN_POSITIVE),
-            remote_calls.as_secs_f64(),
-            self.max_parallel,
-        )
+        let speed_up = ratio(remote_calls.as_secs_f64(), worked);
+        match self.mode {
+            Mode::Serial => ("this is it".to_owned(), "none".to_owned()),
+            Mode::Parallel | Mode::Hybrid => (
+                format!("{} at least: the remote calls alone", seconds(remote_calls)),
+                format!("{speed_up:.1} times at least"),
+            ),
+        }
+    }
+
+    fn dead_letters(&self) -> String {
+        match (self.checkpoint.dead_letters, &self.dead_letters_file) {
+            (number @ 1.., Some(file)) => format!("{}, in {}", count(number), file.display()),
+            (number, _) => count(number),
+        }
     }
 }
 
+impl Totals {
+    fn most_purchases(&self) -> String {
+        match self.most {
+            0 => "none".to_owned(),
+            most => format!("{most}, by customer {}", self.most_by),
+        }
+    }
+}
+
+fn dollars(cents: u64) -> String {
+    format!("${}.{:02}", count(cents / 100), cents % 100)
+}
+
+fn seconds(time: Duration) -> String {
+    format!("{:.1} s", time.as_secs_f64())
+}
+
 fn rate(rows: u64, time: Duration) -> u64 {
-    (rows as f64 / time.as_secs_f64().max(f64::MIN_POSITIVE)) as u64
+    ratio(rows as f64, time) as u64
+}
+
+fn ratio(amount: f64, time: Duration) -> f64 {
+    amount / time.as_secs_f64().max(f64::MIN_POSITIVE)
 }
 
 fn count(number: u64) -> String {

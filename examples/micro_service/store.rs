@@ -1,8 +1,8 @@
 //! The store: customers, and how far the job is, in one transactional file.
 //!
-//! It is redb: pure Rust, one file, durable transactions, and snapshots, so that handlers read while a commit waits for
-//! the disk. LMDB and SQLite would do as well, and need a C compiler; log-structured stores are made for more writes
-//! than one batch at a time.
+//! It is redb: pure Rust, one file, one durable transaction for all tables, and snapshots, so that handlers read while a
+//! commit waits for the disk. LMDB and SQLite offer the same and need a C compiler. A log-structured store writes more
+//! in a second, which one batch at a time does not need, and pays for it with background threads and slower reads.
 //!
 //! What is written is seen by the next handler at once, and is durable with the next commit. A commit writes all there
 //! is, also for rows past its checkpoint that finished early. After a crash those are handled again, so a customer
@@ -19,7 +19,7 @@ use anyhow::{Context as _, Result};
 use jiff::civil::Date;
 use redb::backends::InMemoryBackend;
 use redb::{
-    Database, DatabaseError, ReadableDatabase as _, ReadableTable as _, StorageError,
+    Database, DatabaseError, ReadOnlyDatabase, ReadableDatabase, ReadableTable as _, StorageError,
     TableDefinition,
 };
 use tempfile::NamedTempFile;
@@ -55,6 +55,11 @@ struct Disk {
 impl Store {
     /// Opens the state of an input, or begins it.
     pub fn open(folder: &Path, input: Fingerprint, fresh: bool) -> Result<Self> {
+        // Opening a database to write changes it, and a state that is refused is left as it is.
+        let may_go_on = |checkpoint| may_go_on(folder, input, checkpoint);
+        if !fresh {
+            peek(folder)?.map_or(Ok(()), may_go_on)?;
+        }
         let database = match open_database(folder)? {
             Some(database) => database,
             None => create_database(folder, input)?,
@@ -63,18 +68,9 @@ impl Store {
             begin(&database, input)?;
         }
         let checkpoint = read_checkpoint(&database)?;
-        if checkpoint.input != input {
-            return Err(Refused(format!(
-                "{} belongs to another input; \
-                 name another folder with --state FOLDER, or start over with --fresh",
-                folder.display()
-            ))
-            .into());
-        }
-        let dead_letters = DeadLetters::open(
-            &folder.join("dead-letters.csv"),
-            checkpoint.dead_letter_bytes,
-        )?;
+        may_go_on(checkpoint)?;
+        let dead_letters =
+            DeadLetters::open(&dead_letters_file(folder), checkpoint.dead_letter_bytes)?;
         Self::new(database, Some(dead_letters))
     }
 
@@ -155,6 +151,12 @@ impl Store {
         Ok(())
     }
 
+    /// Where the dead letters are, if they are kept.
+    pub fn dead_letters_file(&self) -> Option<PathBuf> {
+        let dead_letters = self.disk.dead_letters.as_ref()?;
+        Some(dead_letters.path().to_owned())
+    }
+
     /// Every customer at the last commit, by id.
     pub fn for_each_customer(&self, mut f: impl FnMut(u32, Customer) -> Result<()>) -> Result<()> {
         let transaction = self.disk.database.begin_read()?;
@@ -163,34 +165,6 @@ impl Store {
             f(id.value(), from_stored(customer.value()))?;
         }
         Ok(())
-    }
-
-    pub fn dump(&self, file: &Path) -> Result<()> {
-        let refuse = |error| {
-            Refused(format!(
-                "cannot write {}: {error}; name a file that can be written",
-                file.display()
-            ))
-        };
-        let mut lines = csv::Writer::from_path(file).map_err(refuse)?;
-        lines.write_record([
-            "customer",
-            "purchases",
-            "items",
-            "cents",
-            "first",
-            "last",
-            "last_row",
-        ])?;
-        self.for_each_customer(|id, customer| {
-            let numbers = [customer.purchases, customer.items, customer.cents];
-            let dates = [customer.first, customer.last];
-            let fields = [u64::from(id)].into_iter().chain(numbers);
-            let fields = fields.map(|number| number.to_string());
-            let fields = fields.chain(dates.map(|date| date.to_string()));
-            Ok(lines.write_record(fields.chain([customer.last_row.to_string()]))?)
-        })?;
-        Ok(lines.flush()?)
     }
 }
 
@@ -230,16 +204,47 @@ fn database_file(folder: &Path) -> PathBuf {
     folder.join("store.redb")
 }
 
+fn dead_letters_file(folder: &Path) -> PathBuf {
+    folder.join("dead-letters.csv")
+}
+
+fn may_go_on(folder: &Path, input: Fingerprint, checkpoint: Checkpoint) -> Result<()> {
+    if checkpoint.input != input {
+        return Err(Refused(format!(
+            "{} belongs to another input; \
+             name another folder with --state FOLDER, or start over with --fresh",
+            folder.display()
+        ))
+        .into());
+    }
+    DeadLetters::check(&dead_letters_file(folder), checkpoint.dead_letter_bytes)
+}
+
+/// The last commit, unless there is none, or it must be found by a repair after a kill.
+fn peek(folder: &Path) -> Result<Option<Checkpoint>> {
+    match ReadOnlyDatabase::open(database_file(folder)) {
+        Ok(database) => Ok(Some(read_checkpoint(&database)?)),
+        Err(DatabaseError::RepairAborted) => Ok(None),
+        Err(error) => none_if_absent(folder, error),
+    }
+}
+
 fn open_database(folder: &Path) -> Result<Option<Database>> {
     match Database::open(database_file(folder)) {
         Ok(database) => Ok(Some(database)),
-        Err(DatabaseError::Storage(StorageError::Io(error)))
+        Err(error) => none_if_absent(folder, error),
+    }
+}
+
+fn none_if_absent<T>(folder: &Path, error: DatabaseError) -> Result<Option<T>> {
+    match error {
+        DatabaseError::Storage(StorageError::Io(error))
             if error.kind() == io::ErrorKind::NotFound =>
         {
             Ok(None)
         }
-        Err(DatabaseError::DatabaseAlreadyOpen) => Err(in_use(folder)),
-        Err(error) => Err(Refused(format!(
+        DatabaseError::DatabaseAlreadyOpen => Err(in_use(folder)),
+        error => Err(Refused(format!(
             "cannot open the state in {}: {error}; \
              put it right, or name another folder with --state FOLDER",
             folder.display()
@@ -291,7 +296,7 @@ fn begin(database: &Database, input: Fingerprint) -> Result<()> {
     Ok(transaction.commit()?)
 }
 
-fn read_checkpoint(database: &Database) -> Result<Checkpoint> {
+fn read_checkpoint(database: &impl ReadableDatabase) -> Result<Checkpoint> {
     let transaction = database.begin_read()?;
     Ok(Checkpoint::load(&transaction.open_table(JOB)?)?)
 }
