@@ -46,6 +46,7 @@ fn killed_at_twenty_points_it_ends_with_every_customer_as_a_serial_loop_would() 
     assert_eq!(table["most purchases"], "217, by customer 14048");
     assert_eq!(table["order violations"], "0");
     assert_eq!(table["lost purchases"], "0");
+    assert_eq!(table["counted twice"], "0");
     assert_eq!(table["dead letters"], "0");
     let again = table["runs"]
         .strip_prefix("21, rows handled again: ")

@@ -72,7 +72,8 @@ impl Report {
             ..
         } = self.checkpoint;
         let totals = &self.totals;
-        let lost = row - dead_letters - totals.purchases;
+        let decoded = row - dead_letters;
+        let counted = totals.purchases;
         let (one_at_a_time, speed_up) = self.speed_up();
         vec![
             ("rows", format!("{} of {}", count(row), count(self.rows))),
@@ -85,7 +86,8 @@ impl Report {
             ("one at a time", one_at_a_time),
             ("speed-up", speed_up),
             ("order violations", count(order_violations)),
-            ("lost purchases", count(lost)),
+            ("lost purchases", count(decoded.saturating_sub(counted))),
+            ("counted twice", count(counted.saturating_sub(decoded))),
             ("dead letters", self.dead_letters()),
             (
                 "runs",
