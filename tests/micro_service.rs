@@ -340,6 +340,7 @@ fn options_that_make_no_sense_are_refused() {
         &["--commit-every", "0"],
         &["--mode", "sideways"],
         &["--rows", "10"],
+        &["--mode", "hybrid", "--rows", "0"],
         &["--mode", "hybrid", "--fresh"],
         &["--dump", "--fresh"],
     ] {

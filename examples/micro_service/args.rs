@@ -41,7 +41,7 @@ pub struct Args {
     pub mode: Option<Mode>,
 
     /// How many rows to try a mode on
-    #[arg(long, value_name = "N", default_value = "5000", requires = "mode")]
+    #[arg(long, value_name = "N", default_value = "5000", requires = "mode", value_parser = clap::value_parser!(u64).range(1..))]
     pub rows: u64,
 
     /// Print every customer in the state folder as CSV, and do nothing else

@@ -83,7 +83,7 @@ async fn run(args: Args) -> Result<()> {
     if store.checkpoint().row < input.rows() {
         serve_with_progress(&args, &input, &store).await?;
     } else {
-        eprintln!("all rows were done before: start over with --fresh");
+        eprintln!("every row is done: start over with --fresh");
     }
     Report::new(&args, input.rows(), &store)?.print()
 }
