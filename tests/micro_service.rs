@@ -6,6 +6,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
+use std::time::SystemTime;
 
 use tempfile::TempDir;
 
@@ -350,6 +351,7 @@ fn options_that_make_no_sense_are_refused() {
             .output()
             .unwrap();
         assert_eq!(end.status.code(), Some(2), "{args:?}");
+        assert!(stderr(&end).starts_with("error: "), "{args:?}");
         assert!(end.stdout.is_empty());
     }
     assert!(snapshot(folder.path()).is_empty());
@@ -579,17 +581,38 @@ fn first_rows(folder: &Path, rows: usize) -> PathBuf {
     file
 }
 
-/// The built example, which lies beside the folder of the built tests.
+/// The built example, which lies beside the folder of the built tests. `cargo test` builds it, and
+/// `cargo test --test micro_service` does not.
 fn example() -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let profile = test.parent().and_then(Path::parent).unwrap();
     let name = format!("micro_service{}", std::env::consts::EXE_SUFFIX);
     let example = profile.join("examples").join(name);
+    let built = fs::metadata(&example).and_then(|file| file.modified());
+    let is_fresh = built.is_ok_and(|built| {
+        let sources = ["examples/micro_service", "src"];
+        sources
+            .iter()
+            .all(|folder| newest(Path::new(folder)) <= built)
+    });
     assert!(
-        example.exists(),
+        is_fresh,
         "build it first: cargo build --example micro_service"
     );
     example
+}
+
+/// When a file below a folder was changed last.
+fn newest(folder: &Path) -> SystemTime {
+    let changed = fs::read_dir(folder).unwrap().map(|entry| {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            newest(&path)
+        } else {
+            fs::metadata(path).unwrap().modified().unwrap()
+        }
+    });
+    changed.max().unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
 fn micro_service(state: &Path, data: &Path) -> Command {
