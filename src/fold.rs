@@ -414,15 +414,36 @@ where
 
     /// Gives free slots to what is ready, the oldest first. Does not stop at a result: what may run is to run.
     fn serve(&mut self, emit: bool, mut emitted: Option<W::Emitted>) -> Option<W::Emitted> {
-        while !self.ready.is_empty() && self.has_free_slot() && self.spend() {
-            let Some(Reverse(Ready { arrival, place })) = self.ready.pop() else {
-                break;
-            };
-            if self.slots.is_running(place) {
-                let polled = self.slots.grant(place);
-                self.settle(place, polled, emit, &mut emitted);
-            } else if self.may_start(arrival) {
-                self.succeed(place, emit, &mut emitted);
+        while self.has_free_slot() {
+            let going_on = self.ready.peek().map(|&Reverse(ready)| ready);
+            let waiting = self
+                .order
+                .oldest_ready()
+                .map(|ticket| (ticket, self.window.arrival(ticket)));
+            let waiting = waiting.filter(|&(_, arrival)| self.may_start(arrival));
+            match (going_on, waiting) {
+                (None, None) => break,
+                _ if !self.spend() => break,
+                (Some(ready), waiting)
+                    if waiting.is_none_or(|(_, arrival)| ready.arrival < arrival) =>
+                {
+                    let Ready { arrival, place } = ready;
+                    self.ready.pop();
+                    if self.slots.is_running(place) {
+                        let polled = self.slots.grant(place);
+                        self.settle(place, polled, emit, &mut emitted);
+                    } else if self.may_start(arrival) {
+                        self.succeed(place, emit, &mut emitted);
+                    }
+                }
+                (_, Some((ticket, _))) => {
+                    let place = self.slots.vacant();
+                    self.slots.take(place);
+                    let item = self.order.start_ready(place);
+                    let polled = self.slots.start(place, ticket, (self.handler)(item));
+                    self.settle(place, polled, emit, &mut emitted);
+                }
+                (Some(_), None) => unreachable!("nothing is older than the only one"),
             }
         }
         emitted
@@ -523,6 +544,7 @@ where
     fn may_pull(&self) -> bool {
         self.state == State::Open
             && self.ready.is_empty()
+            && self.order.oldest_ready().is_none()
             && self.has_free_slot()
             && self.window.has_room(self.limits.look_ahead)
     }

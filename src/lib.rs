@@ -10,9 +10,11 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod access;
 mod alongside;
 mod and_then;
 mod and_then_unordered;
+pub mod can_run_together;
 mod consumer;
 mod drive;
 mod fold;
@@ -36,6 +38,7 @@ mod verdict;
 mod window;
 mod without_slot;
 
+pub use crate::access::Access;
 pub use crate::alongside::Alongside;
 pub use crate::and_then::AndThen;
 pub use crate::and_then_unordered::AndThenUnordered;

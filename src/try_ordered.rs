@@ -9,7 +9,7 @@ use futures_core::TryStream;
 use crate::and_then::AndThen;
 use crate::and_then_unordered::AndThenUnordered;
 use crate::offsets::{Offsets, Position, ReadOffset};
-use crate::order::{ByGroup, Order};
+use crate::order::{ByAccess, ByGroup, Order};
 use crate::partitions::{ByPartition, Partitions, Whole};
 use crate::settings::Settings;
 use crate::source::Fallible;
@@ -151,6 +151,35 @@ impl<St, F, K, S, T, Off, P> TryOrdered<St, ByGroup<F, K, S, T>, Off, P> {
         self,
         hasher: H,
     ) -> TryOrdered<St, ByGroup<F, K, H, T>, Off, P> {
+        TryOrdered {
+            settings: self.settings.map_order(|order| order.with_hasher(hasher)),
+        }
+    }
+}
+
+impl<St, A, K, S, T, Off, P> TryOrdered<St, ByAccess<A, K, S, T>, Off, P> {
+    /// Sets how keys are hashed, as for one key.
+    ///
+    /// ```
+    /// use std::hash::{BuildHasherDefault, DefaultHasher};
+    ///
+    /// use futures::{TryStreamExt as _, stream};
+    /// use ordered_by_group::prelude::*;
+    ///
+    /// # futures::executor::block_on(async {
+    /// let results: Vec<_> = stream::iter([Ok((1, 2)), Ok((2, 3))])
+    ///     .try_ordered_by_groups(|&(from, to)| [from, to], 2)
+    ///     .with_hasher(BuildHasherDefault::<DefaultHasher>::default())
+    ///     .and_then(|(from, to)| async move { Ok::<_, String>(from + to) })
+    ///     .try_collect()
+    ///     .await?;
+    /// assert_eq!(results, [(3, 0), (5, 1)]);
+    /// # Ok::<_, String>(()) }).unwrap();
+    /// ```
+    pub fn with_hasher<H: BuildHasher>(
+        self,
+        hasher: H,
+    ) -> TryOrdered<St, ByAccess<A, K, H, T>, Off, P> {
         TryOrdered {
             settings: self.settings.map_order(|order| order.with_hasher(hasher)),
         }
