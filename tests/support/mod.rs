@@ -423,8 +423,8 @@ pub struct Counts {
 pub struct Group(pub u32);
 
 impl Group {
-    pub const HASH_PANICS: u32 = 66;
-    pub const EQ_PANICS: u32 = 77;
+    pub const HASH_PANICS: u32 = 1_000_066;
+    pub const EQ_PANICS: u32 = 1_000_077;
 }
 
 impl Hash for Group {
