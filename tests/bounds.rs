@@ -341,6 +341,23 @@ fn a_hundred_thousand_waiters_that_are_ready_at_once_follow_without_recursion() 
 }
 
 #[test]
+fn a_group_that_is_put_off_because_the_stream_gives_way_keeps_its_slot() {
+    for verb in VERBS {
+        let hot_then_cold = |item: u32| if item < 1_000 { 0 } else { item };
+        let (feed, gates) = (items(0..2_000), Gates::new(hot_then_cold));
+        let mut task = Setup::new(verb, 2)
+            .look_ahead(1_000)
+            .key(hot_then_cold)
+            .spawn(&feed, &gates);
+        assert_eq!(settled(&mut task), []);
+        assert_eq!(feed.pulled(), 1_000);
+        gates.open_all((0..1_000).rev());
+        assert_eq!(settled(&mut task).len(), 1_000, "{verb:?}");
+        assert_eq!(gates.peak(), 2, "{verb:?}");
+    }
+}
+
+#[test]
 fn key_and_offset_are_read_once_an_item_at_admission_in_source_order() {
     for verb in VERBS {
         let (feed, gates) = (items([10, 11, 20, 30, 12]), Gates::default());
