@@ -3,6 +3,7 @@
 mod support;
 
 use std::cell::{Cell, RefCell};
+use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Once;
@@ -401,6 +402,43 @@ fn the_offset_is_read_before_the_handler_takes_the_item() {
         assert_eq!(settled(&mut task), [], "{verb:?}");
         assert!(read.get());
     }
+}
+
+#[test]
+fn settings_hold_in_whatever_order_they_are_set() {
+    let ordered = || stream::iter(100..).ordered_by_group(|_| 0, 2);
+    let hasher = BuildHasherDefault::<DefaultHasher>::default;
+    let never = |_| std::future::pending::<()>();
+    macro_rules! assert_set {
+        ($settings:expr) => {
+            let mut task = spawn($settings.then(never));
+            assert_pending!(task.poll_next());
+            assert_eq!(task.unfinished().collect::<Vec<_>>(), [&-100, &-101, &-102]);
+        };
+    }
+    assert_set!(
+        ordered()
+            .look_ahead(3)
+            .offsets(|n| -n)
+            .with_hasher(hasher())
+    );
+    assert_set!(
+        ordered()
+            .with_hasher(hasher())
+            .look_ahead(3)
+            .offsets(|n| -n)
+    );
+    assert_set!(
+        ordered()
+            .offsets(|n| -n)
+            .with_hasher(hasher())
+            .look_ahead(3)
+    );
+    let settings = stream::iter((100..).map(Ok::<i32, i32>)).try_ordered_by_group(|_| 0, 2);
+    let settings = settings.offsets(|n| -n).look_ahead(3).with_hasher(hasher());
+    let mut task = spawn(settings.and_then(|_| std::future::pending::<Result<(), i32>>()));
+    assert_pending!(task.poll_next());
+    assert_eq!(task.unfinished().collect::<Vec<_>>(), [&-100, &-101, &-102]);
 }
 
 #[test]

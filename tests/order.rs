@@ -276,6 +276,20 @@ fn groups_whose_hashes_collide_are_different_groups() {
 }
 
 #[test]
+fn keys_that_are_none_are_one_serial_group() {
+    let gates = Gates::new(|item| item / 10 % 5);
+    let handle = gates.clone();
+    let mut task = spawn(
+        stream::iter([50, 10, 51, 11, 52])
+            .ordered_by_group(|item| (item / 10 != 5).then_some(item / 10), 8)
+            .then(move |item| handle.handle(item)),
+    );
+    assert_pending!(task.poll_next());
+    assert_eq!(gates.called(), [50, 10]);
+    assert_eq!((task.groups(), task.waiting()), (2, 3));
+}
+
+#[test]
 fn a_million_one_shot_groups_leave_no_group_behind() {
     let mut task = spawn(
         stream::iter(0..1_000_000_u32)

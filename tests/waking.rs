@@ -4,7 +4,7 @@ mod support;
 
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
@@ -588,6 +588,47 @@ async fn other_tasks_have_their_turn_beside_an_always_ready_stream() {
         .await;
     neighbour.abort();
     assert!(turns.load(Ordering::Relaxed) > 100);
+}
+
+#[tokio::test]
+async fn a_budget_that_others_have_used_up_loses_nothing() {
+    for unordered in [false, true] {
+        let ordered = stream::iter(0..2_000_u32).ordered_by_group(|n| n % 7, 4);
+        let handler = async |n| {
+            if n % 3 == 0 {
+                tokio::task::yield_now().await;
+            }
+            n
+        };
+        let mut results: Pin<Box<dyn Stream<Item = u32>>> = if unordered {
+            ordered
+                .then_unordered(handler)
+                .map(|(n, _)| n)
+                .boxed_local()
+        } else {
+            ordered.then(handler).map(|(n, _)| n).boxed_local()
+        };
+        let mut out = Vec::new();
+        let mut is_used_up = false;
+        poll_fn(|cx| {
+            is_used_up = !is_used_up;
+            while is_used_up
+                && pin!(tokio::task::coop::consume_budget())
+                    .poll(cx)
+                    .is_ready()
+            {}
+            loop {
+                match results.as_mut().poll_next(cx) {
+                    Poll::Ready(Some(n)) => out.push(n),
+                    Poll::Ready(None) => return Poll::Ready(()),
+                    Poll::Pending => return Poll::Pending,
+                }
+            }
+        })
+        .await;
+        out.sort_unstable();
+        assert!(out.into_iter().eq(0..2_000));
+    }
 }
 
 /// A future that counts its polls.
