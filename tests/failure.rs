@@ -5,10 +5,14 @@ mod support;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Poll;
 
+use futures::stream::FusedStream as _;
+use futures::{FutureExt as _, StreamExt as _, stream};
+use ordered_by_group::prelude::*;
 use tokio_test::assert_pending;
+use tokio_test::task::spawn;
 
 use self::support::{
-    End, FALLIBLE, Feed, Gates, Group, Handed, Setup, Task, VERBS, Verb, advance, items,
+    End, FALLIBLE, Feed, Gates, Group, Handed, Setup, Task, VERBS, Verb, advance, items, message,
     poll_panics, settle, settled,
 };
 
@@ -599,6 +603,52 @@ fn a_future_that_panics_as_it_is_dropped_with_the_error_poisons_the_stream() {
         assert!(!task.has_terminated(), "{verb:?}");
         drop(task);
         gates.assert_all_dropped_once();
+    }
+}
+
+/// An item that may panic as it is dropped.
+#[derive(Debug)]
+struct Item {
+    n: u32,
+    panics_on_drop: bool,
+}
+
+impl Drop for Item {
+    fn drop(&mut self) {
+        let panics = self.panics_on_drop && !std::thread::panicking();
+        assert!(!panics, "the item {} panics as it is dropped", self.n);
+    }
+}
+
+#[test]
+fn a_waiting_item_or_a_result_that_panics_as_it_is_dropped_with_the_error_poisons_the_stream() {
+    // 11 waits behind 10, which fails; 20 is finished and waits for its turn.
+    for panics in [11, 20] {
+        let gates = Gates::default();
+        let handle = gates.clone();
+        let source = stream::iter([10, 11, 20]).map(move |n| Item {
+            n,
+            panics_on_drop: n == panics,
+        });
+        let mut task = spawn(
+            source
+                .ordered_by_group(|item: &Item| item.n / 10, 4)
+                .try_then(move |item| handle.handle(item.n).map(|end| end.map(|_| item))),
+        );
+        assert_pending!(task.poll_next());
+        gates.open(20);
+        assert_pending!(task.poll_next());
+        gates.fail(10);
+        for expected in [
+            "panics as it is dropped",
+            "polled after a panic",
+            "polled after a panic",
+        ] {
+            let panic = catch_unwind(AssertUnwindSafe(|| task.poll_next()));
+            let message = message(panic.expect_err("a panic"));
+            assert!(message.contains(expected), "{message}");
+            assert!(!task.is_terminated());
+        }
     }
 }
 
