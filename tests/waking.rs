@@ -15,7 +15,7 @@ use ordered_by_group::prelude::*;
 use tokio_test::task::spawn;
 use tokio_test::{assert_pending, assert_ready_eq};
 
-use self::support::{Gates, Setup, VERBS, advance, items, settled};
+use self::support::{Feed, Gates, Setup, VERBS, advance, items, settled};
 
 const DISTINCT: fn(u32) -> u32 = |item| item;
 
@@ -569,6 +569,61 @@ fn a_thousand_waiters_that_are_ready_at_once_give_way() {
         assert!(gates.finished().len() < 10_000, "{verb:?}");
         assert!(task.is_woken(), "{verb:?}");
     }
+}
+
+#[test]
+fn a_woken_handler_has_its_turn_beside_an_always_ready_source() {
+    for verb in VERBS {
+        let (feed, gates) = (items(0..50_000), Gates::new(DISTINCT));
+        gates.open_all(1..50_000);
+        let mut task = Setup::new(verb, 4)
+            .look_ahead(100)
+            .key(DISTINCT)
+            .spawn(&feed, &gates);
+        let _ = task.poll_next();
+        gates.open(0);
+        for _ in 0..1_000 {
+            let _ = task.poll_next();
+        }
+        assert_eq!(gates.polls(0), 2, "{verb:?}");
+    }
+}
+
+#[test]
+fn handlers_that_always_wake_themselves_keep_neither_each_other_nor_the_source_waiting() {
+    const HANDLERS: usize = 1_000;
+    let polls = Arc::new(Mutex::new(vec![0; 2 * HANDLERS]));
+    let counted = Arc::clone(&polls);
+    let feed = Feed::new(0..HANDLERS);
+    let mut task = spawn(
+        feed.source()
+            .ordered_by_group(|n| *n, 2 * HANDLERS)
+            .then(move |n| {
+                let polls = Arc::clone(&counted);
+                poll_fn(move |cx| {
+                    polls.lock().unwrap()[n] += 1;
+                    cx.waker().wake_by_ref();
+                    Poll::<()>::Pending
+                })
+            }),
+    );
+    for _ in 0..1_000 {
+        assert_pending!(task.poll_next());
+        assert!(task.is_woken());
+    }
+    let seen = polls.lock().unwrap()[..HANDLERS].to_vec();
+    let (least, most) = (seen.iter().min().unwrap(), seen.iter().max().unwrap());
+    assert!(
+        *least > 10 && most - least <= 2,
+        "from {least} to {most} polls"
+    );
+    for n in HANDLERS..2 * HANDLERS {
+        feed.push(n);
+    }
+    for _ in 0..1_000 {
+        assert_pending!(task.poll_next());
+    }
+    assert_eq!(task.running(), 2 * HANDLERS);
 }
 
 #[tokio::test]
