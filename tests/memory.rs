@@ -1,0 +1,268 @@
+//! Chapters 13 and 14 of the contract: what is allocated, and what is kept.
+
+use std::cell::Cell;
+use std::future::ready;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
+
+use allocation_counter::measure;
+use futures::{Stream, StreamExt as _, stream};
+use ordered_by_group::prelude::*;
+
+/// A handler that is pending a few times first, and wakes itself as often.
+struct Yields(u32);
+
+impl Future for Yields {
+    type Output = Result<u32, u32>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if self.0 == 0 {
+            return Poll::Ready(Ok(1));
+        }
+        self.0 -= 1;
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+/// Takes so many results, as a task does that is polled again and again.
+fn take(mut results: Pin<&mut impl Stream>, count: usize) {
+    let mut cx = Context::from_waker(std::task::Waker::noop());
+    let mut taken = 0;
+    while taken < count {
+        if let Poll::Ready(next) = results.as_mut().poll_next(&mut cx) {
+            assert!(next.is_some());
+            taken += 1;
+        }
+    }
+}
+
+/// The steady state: allocations for each of 100,000 items, after 20,000 of them.
+fn allocations_per_item(results: impl Stream) -> f64 {
+    let mut results = pin!(results);
+    take(results.as_mut(), 20_000);
+    let measured = measure(|| take(results, 100_000));
+    measured.count_total as f64 / 100_000.0
+}
+
+/// Keys of which some are hot.
+fn key(n: u32) -> u32 {
+    let mixed = n.wrapping_mul(0x9E37_79B9) >> 12;
+    if mixed % 4 == 0 { 0 } else { mixed % 10_000 }
+}
+
+fn pendings(n: u32) -> u32 {
+    n.wrapping_mul(0x85EB_CA6B) >> 29
+}
+
+#[test]
+fn nothing_is_allocated_for_an_item_whatever_the_verb_and_the_handler() {
+    let source = || stream::iter(0_u32..).map(Ok::<_, u32>);
+    let plain = || stream::iter(0_u32..).ordered_by_group(|n| key(*n), 64);
+    let tried = || source().try_ordered_by_group(|n| key(*n), 64);
+    let (always_ready, mixed) = (|_| Yields(0), |n| Yields(pendings(n)));
+    for (case, allocations) in [
+        (
+            "then, ready",
+            allocations_per_item(plain().then(always_ready)),
+        ),
+        (
+            "then_unordered, ready",
+            allocations_per_item(plain().then_unordered(always_ready)),
+        ),
+        (
+            "try_then, ready",
+            allocations_per_item(plain().try_then(always_ready)),
+        ),
+        (
+            "try_then_unordered, ready",
+            allocations_per_item(plain().try_then_unordered(always_ready)),
+        ),
+        (
+            "and_then, ready",
+            allocations_per_item(tried().and_then(always_ready)),
+        ),
+        (
+            "and_then_unordered, ready",
+            allocations_per_item(tried().and_then_unordered(always_ready)),
+        ),
+        ("then, pending", allocations_per_item(plain().then(mixed))),
+        (
+            "then_unordered, pending",
+            allocations_per_item(plain().then_unordered(mixed)),
+        ),
+        (
+            "try_then, pending",
+            allocations_per_item(plain().try_then(mixed)),
+        ),
+        (
+            "try_then_unordered, pending",
+            allocations_per_item(plain().try_then_unordered(mixed)),
+        ),
+        (
+            "and_then, pending",
+            allocations_per_item(tried().and_then(mixed)),
+        ),
+        (
+            "and_then_unordered, pending",
+            allocations_per_item(tried().and_then_unordered(mixed)),
+        ),
+    ] {
+        assert!(
+            allocations <= 0.001,
+            "{case}: {allocations} allocations an item"
+        );
+    }
+}
+
+#[test]
+fn nothing_is_allocated_for_an_item_of_one_hot_group() {
+    let results = stream::iter(0_u32..)
+        .ordered_by_group(|_| 0, 64)
+        .then(|n| Yields(pendings(n)));
+    assert!(allocations_per_item(results) <= 0.001);
+}
+
+#[test]
+fn nothing_is_allocated_for_an_item_while_it_is_driven() {
+    // The consumer leaves after the first 20,000, and after 100,000 more.
+    let seen = Cell::new(0);
+    let mut drive = pin!(
+        stream::iter(0_u32..)
+            .ordered_by_group(|n| key(*n), 64)
+            .then(|n| Yields(pendings(n)))
+            .drive(|(_, offset)| {
+                seen.set(offset);
+                Yields(pendings(offset as u32)).map_to_unit()
+            })
+    );
+    let mut run_to = |end| {
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        while seen.get() < end {
+            assert!(drive.as_mut().poll(&mut cx).is_pending());
+        }
+    };
+    run_to(20_000);
+    let measured = measure(|| run_to(120_000));
+    let allocations = measured.count_total as f64 / 100_000.0;
+    assert!(allocations <= 0.001, "{allocations} allocations an item");
+}
+
+impl Yields {
+    async fn map_to_unit(self) {
+        self.await.unwrap();
+    }
+}
+
+#[test]
+fn a_million_one_shot_groups_leave_no_state() {
+    for pending in [0, 1] {
+        let mut results = pin!(
+            stream::iter(0_u64..)
+                .ordered_by_group(|n| *n, 64)
+                .then(move |_| Yields(pending))
+        );
+        take(results.as_mut(), 10_000);
+        let measured = measure(|| take(results.as_mut(), 1_000_000));
+        assert!(
+            measured.bytes_current <= 1_024,
+            "{} bytes",
+            measured.bytes_current
+        );
+        assert!(
+            measured.bytes_max <= 64 * 1_024,
+            "{} bytes",
+            measured.bytes_max
+        );
+    }
+}
+
+#[test]
+fn memory_is_bounded_by_the_window_not_by_the_source_or_the_limits() {
+    // Nothing is reserved by a limit.
+    let measured = measure(|| {
+        let results = stream::iter(0_u64..10_000)
+            .ordered_by_group(|n| *n, usize::MAX / 2)
+            .look_ahead(usize::MAX)
+            .then_unordered(ready);
+        let mut results = pin!(results);
+        take(results.as_mut(), 10_000);
+    });
+    assert!(
+        measured.bytes_max <= 64 * 1_024,
+        "{} bytes",
+        measured.bytes_max
+    );
+    // A hot key on an endless source, and a second slot.
+    let measured = measure(|| {
+        let results = stream::iter(0_u64..)
+            .ordered_by_group(|_| 0, 2)
+            .look_ahead(100)
+            .then(|_| Yields(2));
+        take(pin!(results), 100_000);
+    });
+    assert!(
+        measured.bytes_max <= 64 * 1_024,
+        "{} bytes",
+        measured.bytes_max
+    );
+}
+
+#[test]
+fn a_stuck_head_keeps_no_more_than_sixty_four_windows() {
+    const LOOK_AHEAD: usize = 16;
+    let mut results = pin!(
+        stream::iter(0_u64..)
+            .ordered_by_group(|n| *n, 2)
+            .look_ahead(LOOK_AHEAD)
+            .then_unordered(|n| async move {
+                if n == 0 {
+                    std::future::pending().await
+                }
+            })
+    );
+    let measured = measure(|| {
+        take(results.as_mut(), 64 * LOOK_AHEAD - 1);
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        for _ in 0..1_000 {
+            assert!(results.as_mut().poll_next(&mut cx).is_pending());
+        }
+    });
+    assert!(
+        measured.bytes_max <= 256 * 1_024,
+        "{} bytes",
+        measured.bytes_max
+    );
+}
+
+#[test]
+fn a_thousand_streams_that_are_made_run_and_dropped_leave_nothing() {
+    let cycle = || {
+        let mut results = Box::pin(
+            stream::iter(0_u32..1_000)
+                .ordered_by_group(|n| key(*n), 16)
+                .then(|n| Yields(pendings(n))),
+        );
+        take(results.as_mut(), 100);
+    };
+    let measured = measure(|| (0..1_000).for_each(|_| cycle()));
+    assert!(measured.count_total >= 1_000, "the count is alive");
+    assert_eq!((measured.bytes_current, measured.count_current), (0, 0));
+}
+
+#[test]
+fn what_a_burst_has_made_is_used_again() {
+    // Bursts of a window that is full, and then empty.
+    let mut results = pin!(
+        stream::iter(0_u32..)
+            .ordered_by_group(|n| key(*n), 64)
+            .then(|n| Yields(if n % 5_000 == 0 { 500 } else { 0 }))
+    );
+    take(results.as_mut(), 50_000);
+    let measured = measure(|| take(results.as_mut(), 50_000));
+    assert!(
+        measured.count_total <= 50,
+        "{} allocations",
+        measured.count_total
+    );
+}

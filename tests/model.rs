@@ -1,0 +1,580 @@
+//! Random logs, limits, wakes, polls, failures, panics and drops, against a serial loop; what holds is checked after
+//! every poll. A failure message carries the shrunk input.
+
+mod support;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::task::Poll;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::{Index, select};
+
+use self::support::{
+    Counts, End, Event, Feed, Gates, Handed, Setup, Task, VERBS, Verb, message, poll_panics,
+};
+
+#[derive(Clone, Copy, Debug)]
+enum Arrival {
+    /// An item of a group: how its handler ends, and whether it does so at its first poll.
+    Item { group: u32, end: End, at_once: bool },
+    /// An error of the source.
+    Error,
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    /// So many arrivals more, and a wake.
+    Push(usize),
+    /// One arrival more, and no wake.
+    PushSilently,
+    WakeSource,
+    /// One of the running handlers may end, and is woken.
+    Open(Index),
+    /// One of the running handlers is woken for nothing.
+    Wake(Index),
+    Poll,
+    /// A poll while the caller is busy.
+    Advance,
+}
+
+#[derive(Clone, Debug)]
+struct Plan {
+    verb: Verb,
+    max_parallel: usize,
+    look_ahead: usize,
+    log: Vec<Arrival>,
+    steps: Vec<Step>,
+    /// Drop it after the steps, instead of running it to its end.
+    is_dropped: bool,
+}
+
+fn arrival() -> impl Strategy<Value = Arrival> {
+    let end = prop_oneof![40 => Just(End::Ok), 1 => Just(End::Err), 1 => Just(End::Panic)];
+    let item = (0..6_u32, end, prop::bool::weighted(0.4));
+    prop_oneof![
+        60 => item.prop_map(|(group, end, at_once)| Arrival::Item { group, end, at_once }),
+        1 => Just(Arrival::Error),
+    ]
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => (1..6_usize).prop_map(Step::Push),
+        1 => Just(Step::PushSilently),
+        1 => Just(Step::WakeSource),
+        8 => any::<Index>().prop_map(Step::Open),
+        2 => any::<Index>().prop_map(Step::Wake),
+        8 => Just(Step::Poll),
+        2 => Just(Step::Advance),
+    ]
+}
+
+fn plan() -> impl Strategy<Value = Plan> {
+    let limits = (1..6_usize, 0..10_usize);
+    let script = (vec(arrival(), 0..40), vec(step(), 0..100));
+    (
+        select(&VERBS[..]),
+        limits,
+        script,
+        prop::bool::weighted(0.2),
+    )
+        .prop_map(
+            |(verb, (max_parallel, spare), (mut log, steps), is_dropped)| {
+                log.retain(|arrival| verb.reads_results() || !matches!(arrival, Arrival::Error));
+                for arrival in &mut log {
+                    if let Arrival::Item {
+                        end: end @ End::Err,
+                        ..
+                    } = arrival
+                    {
+                        *end = if verb.can_fail() { End::Err } else { End::Ok };
+                    }
+                }
+                Plan {
+                    verb,
+                    max_parallel,
+                    look_ahead: max_parallel + spare,
+                    log,
+                    steps,
+                    is_dropped,
+                }
+            },
+        )
+}
+
+/// The model: a loop that handles one item after the other and stops at the first that does not go well.
+/// Which items went well, and what the next one came to, if there is one.
+fn serial(log: &[Arrival]) -> (usize, Option<End>) {
+    for (at, arrival) in log.iter().enumerate() {
+        match arrival {
+            Arrival::Item { end: End::Ok, .. } => {}
+            Arrival::Item { end, .. } => return (at, Some(*end)),
+            Arrival::Error => return (at, Some(End::Err)),
+        }
+    }
+    (log.len(), None)
+}
+
+/// An item is its index in the log, and its own offset.
+struct Run {
+    plan: Plan,
+    feed: Feed<Result<u32, u32>>,
+    gates: Gates,
+    task: Task,
+    pushed: usize,
+    groups: Rc<Vec<u32>>,
+    out: Vec<Handed>,
+    /// Running handlers that were woken and not polled since, and how many polls each had before.
+    woken: BTreeSet<u32>,
+    polls: BTreeMap<u32, usize>,
+    replayed: usize,
+    finished: BTreeSet<u32>,
+    /// The first item that failed, as far as is known, and how much was read when it was known.
+    failed: Option<u32>,
+    pulled_at_failure: Option<usize>,
+    /// The last poll came to a result, after which a consumer polls again without a wake.
+    has_emitted: bool,
+    end: Option<Result<(), u32>>,
+    panicked: bool,
+}
+
+impl Run {
+    fn new(plan: Plan) -> Self {
+        let groups = plan.log.iter().map(|arrival| match arrival {
+            Arrival::Item { group, .. } => *group,
+            Arrival::Error => u32::MAX,
+        });
+        let groups = Rc::new(groups.collect::<Vec<_>>());
+        let (of_gates, of_setup) = (Rc::clone(&groups), Rc::clone(&groups));
+        let gates = Gates::new(move |item| of_gates[item as usize]);
+        for (item, arrival) in plan.log.iter().enumerate() {
+            if let Arrival::Item {
+                end, at_once: true, ..
+            } = arrival
+            {
+                gates.end(item as u32, *end);
+            }
+        }
+        let feed = Feed::new([]);
+        let task = Setup::new(plan.verb, plan.max_parallel)
+            .look_ahead(plan.look_ahead)
+            .key(move |item| of_setup[item as usize])
+            .spawn(&feed, &gates);
+        Self {
+            plan,
+            feed,
+            gates,
+            task,
+            pushed: 0,
+            groups,
+            out: vec![],
+            woken: BTreeSet::new(),
+            polls: BTreeMap::new(),
+            replayed: 0,
+            finished: BTreeSet::new(),
+            failed: None,
+            pulled_at_failure: None,
+            has_emitted: false,
+            end: None,
+            panicked: false,
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.panicked || self.end.is_some()
+    }
+
+    fn arrival(&mut self) -> Option<Result<u32, u32>> {
+        let item = self.pushed as u32;
+        let arrival = self.plan.log.get(self.pushed)?;
+        self.pushed += 1;
+        Some(match arrival {
+            Arrival::Item { .. } => Ok(item),
+            Arrival::Error => Err(item),
+        })
+    }
+
+    fn step(&mut self, step: &Step) {
+        match step {
+            Step::Push(count) => {
+                for _ in 0..*count {
+                    if let Some(arrival) = self.arrival() {
+                        self.feed.push(arrival);
+                    }
+                }
+            }
+            Step::PushSilently => {
+                if let Some(arrival) = self.arrival() {
+                    self.feed.push_silently(arrival);
+                }
+            }
+            Step::WakeSource => self.feed.wake(),
+            Step::Open(index) => self.open(index),
+            Step::Wake(index) => {
+                let running = self.gates.running();
+                if !running.is_empty() {
+                    let item = *index.get(&running);
+                    self.woken.insert(item);
+                    self.gates.wake(item);
+                }
+            }
+            Step::Poll => self.poll(false),
+            Step::Advance => self.poll(true),
+        }
+    }
+
+    fn open(&mut self, index: &Index) {
+        let running = self.gates.running();
+        if running.is_empty() {
+            return;
+        }
+        let item = *index.get(&running);
+        if let Arrival::Item { end, .. } = self.plan.log[item as usize] {
+            self.woken.insert(item);
+            self.gates.end(item, end);
+        }
+    }
+
+    fn poll(&mut self, is_busy: bool) {
+        let polled = catch_unwind(AssertUnwindSafe(|| {
+            if is_busy {
+                self.task.enter(|cx, mut subject| subject.advance(cx));
+                Poll::Pending
+            } else {
+                self.task.poll_next()
+            }
+        }));
+        let is_pending = matches!(polled, Ok(Poll::Pending));
+        self.has_emitted = !is_pending;
+        match polled {
+            Ok(Poll::Pending) => {}
+            Ok(Poll::Ready(Some(Ok(handed)))) => self.hand_over(handed),
+            Ok(Poll::Ready(Some(Err(item)))) => {
+                assert_eq!(self.task.poll_next(), Poll::Ready(None), "past the error");
+                self.end = Some(Err(item));
+            }
+            Ok(Poll::Ready(None)) => self.end = Some(Ok(())),
+            Err(panic) => {
+                let message = message(panic);
+                assert!(message.starts_with("the handler of"), "{message}");
+                self.panicked = true;
+            }
+        }
+        self.check_polls();
+        self.replay();
+        if self.panicked {
+            assert!(poll_panics(&mut self.task).contains("polled after a panic"));
+            assert!(!self.task.has_terminated());
+        } else if self.end.is_some() {
+            assert!(self.task.has_terminated());
+            assert_eq!(self.task.size_hint(), (0, Some(0)));
+            assert_eq!(self.gates.live(), 0);
+        } else {
+            assert!(!self.task.has_terminated());
+            self.check_counts();
+            self.check_nothing_stands_idle(is_pending, is_busy);
+        }
+    }
+
+    fn hand_over(&mut self, handed: Handed) {
+        let Handed {
+            item,
+            offset,
+            frontier,
+        } = handed;
+        assert_eq!(item, offset);
+        assert!(
+            self.gates.finished().contains(&item),
+            "{item} is not finished"
+        );
+        assert!(
+            self.out.iter().all(|before| before.item != item),
+            "{item} comes out twice"
+        );
+        if self.plan.verb.in_source_order() {
+            assert_eq!(item as usize, self.out.len(), "out of source order");
+        }
+        if let Some(before) = self.out.last() {
+            assert!(frontier >= before.frontier, "the frontier goes back");
+        }
+        self.out.push(handed);
+        let mut handed_over: Vec<_> = self.out.iter().map(|handed| handed.item).collect();
+        handed_over.sort_unstable();
+        let contiguous = (0..)
+            .zip(&handed_over)
+            .take_while(|(at, item)| at == *item)
+            .last();
+        assert_eq!(frontier, contiguous.map(|(at, _)| at), "the frontier");
+        let group = self.groups[item as usize];
+        let older = (0..item).filter(|older| self.groups[*older as usize] == group);
+        for older in older {
+            assert!(
+                handed_over.contains(&older),
+                "{item} overtakes {older} of its group"
+            );
+        }
+    }
+
+    /// Each running handler was polled once if it was woken, and not at all if it was not.
+    fn check_polls(&mut self) {
+        for item in self.gates.called() {
+            let polls = self.gates.polls(item);
+            match self.polls.insert(item, polls) {
+                None => assert!(polls <= 1, "{item} is polled {polls} times as it starts"),
+                Some(before) => {
+                    assert!(polls <= before + 1, "{item} is polled twice");
+                    let was_woken = polls == before || self.woken.remove(&item);
+                    assert!(was_woken, "{item} is polled without a wake");
+                }
+            }
+        }
+    }
+
+    /// Goes through what happened in this poll, in order.
+    fn replay(&mut self) {
+        let events = self.gates.events();
+        for (at, event) in events.iter().enumerate().skip(self.replayed) {
+            match *event {
+                Event::Called(item) => {
+                    assert!(
+                        self.failed.is_none_or(|failed| item < failed),
+                        "{item} starts past a failure"
+                    );
+                    let group = self.groups[item as usize];
+                    let older = (0..item).filter(|older| !self.finished.contains(older));
+                    for older in older {
+                        assert_ne!(
+                            self.groups[older as usize], group,
+                            "{item} starts before {older}"
+                        );
+                    }
+                    // A group may go on in its slot.
+                    let goes_on = at > 0
+                        && matches!(events[at - 1], Event::Dropped(before) if self.groups[before as usize] == group);
+                    if !goes_on {
+                        let overtaken = self
+                            .ready(&events[..at])
+                            .into_iter()
+                            .find(|older| *older < item);
+                        assert_eq!(overtaken, None, "overtaken by {item}");
+                    }
+                }
+                Event::Finished(item) => {
+                    self.finished.insert(item);
+                    if let Arrival::Item { end: End::Err, .. } = self.plan.log[item as usize] {
+                        self.fail(item);
+                    }
+                }
+                Event::Dropped(_) => {}
+            }
+        }
+        self.replayed = events.len();
+        let pulled = &self.plan.log[..self.feed.pulled()];
+        if let Some(error) = pulled
+            .iter()
+            .position(|arrival| matches!(arrival, Arrival::Error))
+        {
+            assert_eq!(error + 1, pulled.len(), "the source is read past its error");
+            self.fail(error as u32);
+        }
+        if self.failed.is_some() {
+            let pulled = self.feed.pulled();
+            let before = *self.pulled_at_failure.get_or_insert(pulled);
+            assert_eq!(pulled, before, "the source is read past a failure");
+        }
+    }
+
+    fn fail(&mut self, item: u32) {
+        self.failed = Some(self.failed.map_or(item, |failed| failed.min(item)));
+    }
+
+    /// What is admitted and not finished.
+    fn unfinished(&self) -> Vec<u32> {
+        let pulled =
+            (0..self.feed.pulled() as u32).filter(|item| self.groups[*item as usize] != u32::MAX);
+        pulled
+            .filter(|item| !self.finished.contains(item))
+            .collect()
+    }
+
+    /// What may start: it waits, its group is free, and nothing before it has failed.
+    fn ready(&self, events: &[Event]) -> Vec<u32> {
+        let mut busy = BTreeSet::new();
+        let mut ready = vec![];
+        for item in self.unfinished() {
+            let is_called = events.contains(&Event::Called(item));
+            let is_first = busy.insert(self.groups[item as usize]);
+            let may_start = self.failed.is_none_or(|failed| item < failed);
+            if is_first && !is_called && may_start {
+                ready.push(item);
+            }
+        }
+        ready
+    }
+
+    fn check_counts(&self) {
+        let Counts {
+            running,
+            waiting,
+            finished,
+            groups,
+        } = self.task.counts();
+        let unfinished = self.unfinished();
+        assert_eq!(running, self.gates.live());
+        assert!(running <= self.plan.max_parallel, "{running} run");
+        assert_eq!(running + waiting, unfinished.len());
+        let errors = self.plan.log[..self.feed.pulled()].iter();
+        let errors = errors
+            .filter(|arrival| matches!(arrival, Arrival::Error))
+            .count();
+        let admitted = self.feed.pulled() - errors - self.out.len();
+        assert_eq!(running + waiting + finished, admitted);
+        assert!(admitted <= self.plan.look_ahead, "{admitted} are admitted");
+        assert_eq!(self.task.unfinished(), unfinished);
+        let keys: BTreeSet<_> = unfinished
+            .iter()
+            .map(|item| self.groups[*item as usize])
+            .collect();
+        assert_eq!(groups, keys.len());
+        for item in &self.finished {
+            assert_eq!(self.gates.drops(*item), 1, "{item} is finished");
+        }
+    }
+
+    fn check_nothing_stands_idle(&self, is_pending: bool, is_busy: bool) {
+        let has_slot = self.gates.live() < self.plan.max_parallel;
+        let ready = self.ready(&self.gates.events());
+        assert!(!has_slot || ready.is_empty(), "{ready:?} stand idle");
+        if !is_pending || self.task.is_woken() {
+            return;
+        }
+        let running = self.gates.running().into_iter();
+        let unseen: Vec<_> = running.filter(|item| self.woken.contains(item)).collect();
+        assert!(unseen.is_empty(), "{unseen:?} are woken and not polled");
+        let Counts {
+            running,
+            waiting,
+            finished,
+            ..
+        } = self.task.counts();
+        let has_room = running + waiting + finished < self.plan.look_ahead;
+        if has_slot && has_room && self.failed.is_none() {
+            assert!(self.feed.is_dry(), "the source is not asked");
+        }
+        if !is_busy {
+            let held_back = self.finished.iter().find(|&&item| {
+                let is_next = !self.plan.verb.in_source_order() || item as usize == self.out.len();
+                let is_out = self.out.iter().any(|handed| handed.item == item);
+                let is_good = matches!(
+                    self.plan.log[item as usize],
+                    Arrival::Item { end: End::Ok, .. }
+                );
+                is_next && is_good && !is_out
+            });
+            assert_eq!(held_back, None, "a finished result does not come out");
+        }
+    }
+
+    /// Lets everything arrive and end; polls only if there was a wake.
+    fn run_to_the_end(&mut self) {
+        self.step(&Step::Push(usize::from(u8::MAX)));
+        self.feed.close();
+        self.poll(false);
+        while !self.is_over() {
+            if self.task.is_woken() || self.has_emitted {
+                self.poll(false);
+                continue;
+            }
+            let running = self.gates.running();
+            assert!(!running.is_empty(), "it stands still");
+            let last = running[running.len() - 1];
+            let opened = self.gates.polls(last);
+            if let Arrival::Item { end, .. } = self.plan.log[last as usize] {
+                self.woken.insert(last);
+                self.gates.end(last, end);
+            }
+            assert!(
+                self.task.is_woken(),
+                "the wake of {last} is lost after {opened} polls"
+            );
+        }
+    }
+
+    fn check_end(&self) {
+        let (good, then) = serial(&self.plan.log);
+        let out: BTreeSet<_> = self.out.iter().map(|handed| handed.item).collect();
+        let all_before = (0..good as u32).all(|item| out.contains(&item));
+        if self.panicked {
+            let is_called = |item: &u32| self.finished.contains(item);
+            let panics = (0..).zip(&self.plan.log).filter(|(_, arrival)| {
+                matches!(
+                    arrival,
+                    Arrival::Item {
+                        end: End::Panic,
+                        ..
+                    }
+                )
+            });
+            assert!(
+                panics
+                    .map(|(item, _)| item)
+                    .any(|item: u32| is_called(&item)),
+                "nothing panicked"
+            );
+        } else {
+            assert!(all_before, "something is missing before the end");
+            match self.end {
+                Some(Ok(())) => assert_eq!(then, None, "a failure is lost"),
+                Some(Err(item)) => assert_eq!(
+                    (item as usize, Some(End::Err)),
+                    (good, then),
+                    "the first failure"
+                ),
+                None => unreachable!("it is over"),
+            }
+        }
+        for handed in &self.out {
+            assert!(
+                handed
+                    .frontier
+                    .is_none_or(|frontier| (frontier as usize) < good),
+                "a frontier past a failure"
+            );
+        }
+        if self.plan.verb.in_source_order() {
+            assert!(self.out.len() <= good, "an offset past a failure");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 2_000,
+        max_shrink_iters: 20_000,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn whatever_happens_it_comes_to_what_a_serial_loop_comes_to(plan in plan()) {
+        let mut run = Run::new(plan);
+        for step in run.plan.steps.clone() {
+            run.step(&step);
+            if run.is_over() {
+                break;
+            }
+        }
+        if !run.plan.is_dropped && !run.is_over() {
+            run.run_to_the_end();
+        }
+        if run.is_over() {
+            run.check_end();
+        }
+        let gates = run.gates.clone();
+        drop(run.task);
+        gates.assert_all_dropped_once();
+    }
+}

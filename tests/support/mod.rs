@@ -1,0 +1,762 @@
+//! A feed to read from, gates for handlers to wait at, and all verbs behind one face.
+
+#![allow(dead_code, reason = "each chapter uses its share")]
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, VecDeque};
+use std::future::{Future, pending};
+use std::hash::{Hash, Hasher};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use futures::future::{FutureExt as _, Map};
+use futures::stream::{FusedStream, Stream, StreamExt as _};
+use ordered_by_group::Unordered;
+use ordered_by_group::prelude::*;
+use tokio_test::task::{Spawn, spawn};
+
+/// A source that yields what is pushed. It fails the test if it is polled after its end.
+pub struct Feed<T>(Rc<RefCell<Feeding<T>>>);
+
+struct Feeding<T> {
+    items: VecDeque<T>,
+    closed: bool,
+    broken: bool,
+    ended: bool,
+    said_pending: bool,
+    polls: usize,
+    pulled: usize,
+    waker: Option<Waker>,
+}
+
+pub struct Source<T>(Feed<T>);
+
+impl<T> Clone for Feed<T> {
+    fn clone(&self) -> Self {
+        Self(Rc::clone(&self.0))
+    }
+}
+
+impl<T> Feed<T> {
+    pub fn new(items: impl IntoIterator<Item = T>) -> Self {
+        Self(Rc::new(RefCell::new(Feeding {
+            items: items.into_iter().collect(),
+            closed: false,
+            broken: false,
+            ended: false,
+            said_pending: false,
+            polls: 0,
+            pulled: 0,
+            waker: None,
+        })))
+    }
+
+    pub fn source(&self) -> Source<T> {
+        Source(self.clone())
+    }
+
+    pub fn push(&self, item: T) {
+        self.0.borrow_mut().items.push_back(item);
+        self.wake();
+    }
+
+    /// Ends the source after what was pushed.
+    pub fn close(&self) {
+        self.0.borrow_mut().closed = true;
+        self.wake();
+    }
+
+    /// Has the source panic after what was pushed.
+    pub fn break_down(&self) {
+        self.0.borrow_mut().broken = true;
+        self.wake();
+    }
+
+    /// Adds an item without telling anyone.
+    pub fn push_silently(&self, item: T) {
+        self.0.borrow_mut().items.push_back(item);
+    }
+
+    pub fn wake(&self) {
+        let waker = {
+            let mut feed = self.0.borrow_mut();
+            feed.said_pending = false;
+            feed.waker.take()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    pub fn polls(&self) -> usize {
+        self.0.borrow().polls
+    }
+
+    pub fn pulled(&self) -> usize {
+        self.0.borrow().pulled
+    }
+
+    pub fn left(&self) -> usize {
+        self.0.borrow().items.len()
+    }
+
+    /// Whether there is no reason to ask: it said Pending since its last wake, or has ended.
+    pub fn is_dry(&self) -> bool {
+        let feed = self.0.borrow();
+        feed.said_pending || feed.ended
+    }
+
+    pub fn has_ended(&self) -> bool {
+        self.0.borrow().ended
+    }
+}
+
+impl<T> Stream for Source<T> {
+    type Item = T;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
+        let mut feed = self.0.0.borrow_mut();
+        feed.polls += 1;
+        assert!(!feed.ended, "the source is polled after its end");
+        if let Some(item) = feed.items.pop_front() {
+            feed.pulled += 1;
+            return Poll::Ready(Some(item));
+        }
+        if feed.broken {
+            drop(feed);
+            panic!("the source breaks down");
+        }
+        if feed.closed {
+            feed.ended = true;
+            return Poll::Ready(None);
+        }
+        feed.said_pending = true;
+        feed.waker = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let feed = self.0.0.borrow();
+        (feed.items.len(), feed.closed.then_some(feed.items.len()))
+    }
+}
+
+/// What happens to an item's handler.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    Called(u32),
+    Finished(u32),
+    Dropped(u32),
+}
+
+/// Handlers wait at a gate, one for each item. An item is its own result and error; its group is its tens:
+/// 10 and 11 are of one group, 20 is of another. No two handlers of a group ever exist at once, or the test fails.
+#[derive(Clone)]
+pub struct Gates(Rc<Board>);
+
+struct Board {
+    group: Box<dyn Fn(u32) -> u32>,
+    gates: RefCell<BTreeMap<u32, Gate>>,
+    events: RefCell<Vec<Event>>,
+    busy: RefCell<BTreeMap<u32, u32>>,
+    live: Cell<usize>,
+    peak: Cell<usize>,
+}
+
+#[derive(Default)]
+struct Gate {
+    end: Option<End>,
+    panics_on_drop: bool,
+    polls: usize,
+    drops: usize,
+    waker: Option<Waker>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    Ok,
+    Err,
+    Panic,
+}
+
+pub struct Gated {
+    gates: Gates,
+    item: u32,
+}
+
+impl Default for Gates {
+    fn default() -> Self {
+        Self::new(|item| item / 10)
+    }
+}
+
+impl Gates {
+    pub fn new(group: impl Fn(u32) -> u32 + 'static) -> Self {
+        Self(Rc::new(Board {
+            group: Box::new(group),
+            gates: RefCell::default(),
+            events: RefCell::default(),
+            busy: RefCell::default(),
+            live: Cell::new(0),
+            peak: Cell::new(0),
+        }))
+    }
+
+    pub fn group(&self, item: u32) -> u32 {
+        (self.0.group)(item)
+    }
+
+    /// The handler of an item.
+    pub fn handle(&self, item: u32) -> Gated {
+        let board = &*self.0;
+        board.events.borrow_mut().push(Event::Called(item));
+        let before = board.busy.borrow_mut().insert(self.group(item), item);
+        assert_eq!(before, None, "{item} is called while its group is busy");
+        board.live.set(board.live.get() + 1);
+        board.peak.set(board.peak.get().max(board.live.get()));
+        Gated {
+            gates: self.clone(),
+            item,
+        }
+    }
+
+    /// Lets the handler of an item finish, and wakes it.
+    pub fn open(&self, item: u32) {
+        self.end(item, End::Ok);
+    }
+
+    /// Lets the handler of an item fail, and wakes it.
+    pub fn fail(&self, item: u32) {
+        self.end(item, End::Err);
+    }
+
+    pub fn end(&self, item: u32, end: End) {
+        self.gate(item, |gate| gate.end = Some(end));
+        self.wake(item);
+    }
+
+    pub fn open_all(&self, items: impl IntoIterator<Item = u32>) {
+        for item in items {
+            self.open(item);
+        }
+    }
+
+    pub fn panic_on_drop(&self, item: u32) {
+        self.gate(item, |gate| gate.panics_on_drop = true);
+    }
+
+    /// Wakes the handler of an item, if it was polled.
+    pub fn wake(&self, item: u32) {
+        if let Some(waker) = self.gate(item, |gate| gate.waker.take()) {
+            waker.wake();
+        }
+    }
+
+    /// A copy of the waker that the handler of an item was last polled with.
+    pub fn waker(&self, item: u32) -> Waker {
+        let waker = self.gate(item, |gate| gate.waker.clone());
+        waker.expect("a handler that was polled and not woken")
+    }
+
+    pub fn polls(&self, item: u32) -> usize {
+        self.gate(item, |gate| gate.polls)
+    }
+
+    pub fn drops(&self, item: u32) -> usize {
+        self.gate(item, |gate| gate.drops)
+    }
+
+    pub fn events(&self) -> Vec<Event> {
+        self.0.events.borrow().clone()
+    }
+
+    /// The items whose handlers were called, in that order.
+    pub fn called(&self) -> Vec<u32> {
+        self.items(|event| match event {
+            Event::Called(item) => Some(*item),
+            _ => None,
+        })
+    }
+
+    pub fn finished(&self) -> Vec<u32> {
+        self.items(|event| match event {
+            Event::Finished(item) => Some(*item),
+            _ => None,
+        })
+    }
+
+    /// The items whose handlers exist, in order of their groups.
+    pub fn running(&self) -> Vec<u32> {
+        self.0.busy.borrow().values().copied().collect()
+    }
+
+    pub fn live(&self) -> usize {
+        self.0.live.get()
+    }
+
+    /// The most handlers that ever existed at once.
+    pub fn peak(&self) -> usize {
+        self.0.peak.get()
+    }
+
+    /// Every handler that was called was dropped, once.
+    pub fn assert_all_dropped_once(&self) {
+        for item in self.called() {
+            assert_eq!(self.drops(item), 1, "drops of {item}");
+        }
+    }
+
+    fn items(&self, pick: impl Fn(&Event) -> Option<u32>) -> Vec<u32> {
+        self.0.events.borrow().iter().filter_map(pick).collect()
+    }
+
+    fn gate<R>(&self, item: u32, with: impl FnOnce(&mut Gate) -> R) -> R {
+        with(self.0.gates.borrow_mut().entry(item).or_default())
+    }
+}
+
+impl Future for Gated {
+    type Output = Result<u32, u32>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let end = self.gates.gate(self.item, |gate| {
+            gate.polls += 1;
+            gate.waker = Some(cx.waker().clone());
+            gate.end
+        });
+        let Some(end) = end else {
+            return Poll::Pending;
+        };
+        self.gates
+            .0
+            .events
+            .borrow_mut()
+            .push(Event::Finished(self.item));
+        match end {
+            End::Ok => Poll::Ready(Ok(self.item)),
+            End::Err => Poll::Ready(Err(self.item)),
+            End::Panic => panic!("the handler of {} panics", self.item),
+        }
+    }
+}
+
+impl Drop for Gated {
+    fn drop(&mut self) {
+        let board = &*self.gates.0;
+        board.events.borrow_mut().push(Event::Dropped(self.item));
+        board.busy.borrow_mut().remove(&self.gates.group(self.item));
+        board.live.set(board.live.get() - 1);
+        let panics = self.gates.gate(self.item, |gate| {
+            gate.drops += 1;
+            gate.waker = None;
+            gate.panics_on_drop
+        });
+        assert!(
+            !panics || std::thread::panicking(),
+            "the future of {} panics as it is dropped",
+            self.item
+        );
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verb {
+    Then,
+    ThenUnordered,
+    TryThen,
+    TryThenUnordered,
+    AndThen,
+    AndThenUnordered,
+}
+
+pub const VERBS: [Verb; 6] = [
+    Verb::Then,
+    Verb::ThenUnordered,
+    Verb::TryThen,
+    Verb::TryThenUnordered,
+    Verb::AndThen,
+    Verb::AndThenUnordered,
+];
+
+/// Those whose handlers can fail.
+pub const FALLIBLE: [Verb; 4] = [
+    Verb::TryThen,
+    Verb::TryThenUnordered,
+    Verb::AndThen,
+    Verb::AndThenUnordered,
+];
+
+impl Verb {
+    pub fn in_source_order(self) -> bool {
+        matches!(self, Self::Then | Self::TryThen | Self::AndThen)
+    }
+
+    pub fn can_fail(self) -> bool {
+        FALLIBLE.contains(&self)
+    }
+
+    pub fn reads_results(self) -> bool {
+        matches!(self, Self::AndThen | Self::AndThenUnordered)
+    }
+}
+
+/// What comes out. In source order the frontier is the offset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Handed {
+    pub item: u32,
+    pub offset: u32,
+    pub frontier: Option<u32>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counts {
+    pub running: usize,
+    pub waiting: usize,
+    pub finished: usize,
+    pub groups: usize,
+}
+
+/// A group, by number. Those of [`Group::HASH_PANICS`] and [`Group::EQ_PANICS`] are unsound.
+#[derive(Debug)]
+pub struct Group(pub u32);
+
+impl Group {
+    pub const HASH_PANICS: u32 = 1_000_066;
+    pub const EQ_PANICS: u32 = 1_000_077;
+}
+
+impl Hash for Group {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        assert_ne!(self.0, Self::HASH_PANICS, "the hash panics");
+        self.0.hash(state);
+    }
+}
+
+impl PartialEq for Group {
+    fn eq(&self, other: &Self) -> bool {
+        assert_ne!(self.0, Self::EQ_PANICS, "the comparison panics");
+        self.0 == other.0
+    }
+}
+
+impl Eq for Group {}
+
+/// A running stream, whatever its verb. The offset of an item is the item, if [`Setup::offset`] is not set.
+pub trait Subject: Stream<Item = Result<Handed, u32>> {
+    fn counts(&self) -> Counts;
+    fn unfinished(&self) -> Vec<u32>;
+    fn has_terminated(&self) -> bool;
+    fn describe(&self) -> String;
+    /// Polls it as `alongside` does with a future that is pending.
+    fn advance(&mut self, cx: &mut Context<'_>);
+}
+
+pub type Task = Spawn<Box<dyn Subject + Unpin>>;
+
+struct Live<S, View, Advance, Read> {
+    stream: S,
+    view: View,
+    advance: Advance,
+    read: Read,
+}
+
+struct Seen {
+    counts: Counts,
+    unfinished: Vec<u32>,
+    text: String,
+}
+
+impl<S, View, Advance, Read> Stream for Live<S, View, Advance, Read>
+where
+    S: Stream + Unpin,
+    Read: Fn(S::Item) -> Result<Handed, u32> + Unpin,
+    View: Unpin,
+    Advance: Unpin,
+{
+    type Item = Result<Handed, u32>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = self.get_mut();
+        let next = this.stream.poll_next_unpin(cx);
+        next.map(|next| next.map(&this.read))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.stream.size_hint()
+    }
+}
+
+impl<S, View, Advance, Read> Subject for Live<S, View, Advance, Read>
+where
+    S: FusedStream + Unpin,
+    Read: Fn(S::Item) -> Result<Handed, u32> + Unpin,
+    View: Fn(&S) -> Seen + Unpin,
+    Advance: Fn(Pin<&mut S>, &mut Context<'_>) + Unpin,
+{
+    fn counts(&self) -> Counts {
+        (self.view)(&self.stream).counts
+    }
+
+    fn unfinished(&self) -> Vec<u32> {
+        (self.view)(&self.stream).unfinished
+    }
+
+    fn has_terminated(&self) -> bool {
+        self.stream.is_terminated()
+    }
+
+    fn describe(&self) -> String {
+        (self.view)(&self.stream).text
+    }
+
+    fn advance(&mut self, cx: &mut Context<'_>) {
+        (self.advance)(Pin::new(&mut self.stream), cx);
+    }
+}
+
+fn live<S, View, Advance, Read>(
+    stream: S,
+    view: View,
+    advance: Advance,
+    read: Read,
+) -> Box<dyn Subject + Unpin>
+where
+    S: FusedStream + Unpin + 'static,
+    Read: Fn(S::Item) -> Result<Handed, u32> + Unpin + 'static,
+    View: Fn(&S) -> Seen + Unpin + 'static,
+    Advance: Fn(Pin<&mut S>, &mut Context<'_>) + Unpin + 'static,
+{
+    Box::new(Live {
+        stream,
+        view,
+        advance,
+        read,
+    })
+}
+
+/// How a subject is made.
+#[derive(Clone)]
+pub struct Setup {
+    verb: Verb,
+    max_parallel: usize,
+    look_ahead: Option<usize>,
+    key: Rc<dyn Fn(u32) -> u32>,
+    offset: Rc<dyn Fn(u32) -> u32>,
+    call: Rc<dyn Fn(u32)>,
+}
+
+impl Setup {
+    pub fn new(verb: Verb, max_parallel: usize) -> Self {
+        Self {
+            verb,
+            max_parallel,
+            look_ahead: None,
+            key: Rc::new(|item| item / 10),
+            offset: Rc::new(|item| item),
+            call: Rc::new(|_| ()),
+        }
+    }
+
+    pub fn look_ahead(self, max_admitted: usize) -> Self {
+        Self {
+            look_ahead: Some(max_admitted),
+            ..self
+        }
+    }
+
+    pub fn key(self, key: impl Fn(u32) -> u32 + 'static) -> Self {
+        Self {
+            key: Rc::new(key),
+            ..self
+        }
+    }
+
+    pub fn offset(self, offset: impl Fn(u32) -> u32 + 'static) -> Self {
+        Self {
+            offset: Rc::new(offset),
+            ..self
+        }
+    }
+
+    /// What else happens when a handler is called.
+    pub fn call(self, call: impl Fn(u32) + 'static) -> Self {
+        Self {
+            call: Rc::new(call),
+            ..self
+        }
+    }
+
+    pub fn spawn(self, feed: &Feed<Result<u32, u32>>, gates: &Gates) -> Task {
+        spawn(self.subject(feed, gates))
+    }
+
+    fn subject(self, feed: &Feed<Result<u32, u32>>, gates: &Gates) -> Box<dyn Subject + Unpin> {
+        let Self {
+            key, offset, call, ..
+        } = self;
+        let look_ahead = self
+            .look_ahead
+            .unwrap_or_else(|| self.max_parallel.saturating_mul(64).max(1024));
+        let source = feed.source();
+        let key = move |item: &u32| Group(key(*item));
+        let offset = move |item: &u32| offset(*item);
+        let gates = gates.clone();
+        let handler = move |item| {
+            call(item);
+            gates.handle(item)
+        };
+
+        macro_rules! subject {
+            ($ordered:expr, $verb:ident, $handler:expr, $read:expr) => {
+                live(
+                    $ordered
+                        .look_ahead(look_ahead)
+                        .offsets(offset)
+                        .$verb($handler),
+                    |stream| Seen {
+                        counts: Counts {
+                            running: stream.running(),
+                            waiting: stream.waiting(),
+                            finished: stream.finished(),
+                            groups: stream.groups(),
+                        },
+                        unfinished: stream.unfinished().copied().collect(),
+                        text: format!("{stream:?}"),
+                    },
+                    |stream, cx| {
+                        let alongside = pin!(stream.alongside(pending::<()>()));
+                        assert!(alongside.poll(cx).is_pending());
+                    },
+                    $read,
+                )
+            };
+        }
+        let max_parallel = self.max_parallel;
+        match self.verb {
+            Verb::Then => subject!(
+                certain(source).ordered_by_group(key, max_parallel),
+                then,
+                sure(handler),
+                |next| Ok(in_order(next))
+            ),
+            Verb::ThenUnordered => {
+                subject!(
+                    certain(source).ordered_by_group(key, max_parallel),
+                    then_unordered,
+                    sure(handler),
+                    |next| Ok(as_finished(next))
+                )
+            }
+            Verb::TryThen => subject!(
+                certain(source).ordered_by_group(key, max_parallel),
+                try_then,
+                handler,
+                |next| next.map(in_order)
+            ),
+            Verb::TryThenUnordered => {
+                subject!(
+                    certain(source).ordered_by_group(key, max_parallel),
+                    try_then_unordered,
+                    handler,
+                    |next| next.map(as_finished)
+                )
+            }
+            Verb::AndThen => subject!(
+                source.try_ordered_by_group(key, max_parallel),
+                and_then,
+                handler,
+                |next| next.map(in_order)
+            ),
+            Verb::AndThenUnordered => subject!(
+                source.try_ordered_by_group(key, max_parallel),
+                and_then_unordered,
+                handler,
+                |next| next.map(as_finished)
+            ),
+        }
+    }
+}
+
+fn in_order((item, offset): (u32, u32)) -> Handed {
+    Handed {
+        item,
+        offset,
+        frontier: Some(offset),
+    }
+}
+
+fn as_finished((item, offset): (u32, Unordered<u32>)) -> Handed {
+    Handed {
+        item,
+        offset: *offset.offset(),
+        frontier: offset.frontier().copied(),
+    }
+}
+
+/// A source that must not fail.
+fn certain(source: Source<Result<u32, u32>>) -> impl Stream<Item = u32> + Unpin {
+    source.map(|item| item.expect("a source that does not fail"))
+}
+
+/// A handler that must not fail.
+fn sure<Fut>(
+    mut handler: impl FnMut(u32) -> Fut,
+) -> impl FnMut(u32) -> Map<Fut, fn(Result<u32, u32>) -> u32>
+where
+    Fut: Future<Output = Result<u32, u32>>,
+{
+    move |item| handler(item).map(|ended| ended.expect("a handler that does not fail"))
+}
+
+pub fn items(items: impl IntoIterator<Item = u32>) -> Feed<Result<u32, u32>> {
+    Feed::new(items.into_iter().map(Ok))
+}
+
+/// Polls as a runtime does, until nothing has woken the task: what came out, or the end.
+pub fn settle(task: &mut Task) -> Vec<Option<Result<Handed, u32>>> {
+    let mut out = Vec::new();
+    loop {
+        match task.poll_next() {
+            Poll::Ready(None) => {
+                out.push(None);
+                return out;
+            }
+            Poll::Ready(next) => out.push(next),
+            Poll::Pending if task.is_woken() => {}
+            Poll::Pending => return out,
+        }
+    }
+}
+
+/// [`settle`], where nothing fails or ends: the items that came out.
+pub fn settled(task: &mut Task) -> Vec<u32> {
+    let out = settle(task);
+    out.into_iter()
+        .map(|next| next.expect("no end").expect("no failure").item)
+        .collect()
+}
+
+/// Runs the handlers as `drive` does, until nothing has woken the task.
+pub fn advance(task: &mut Task) {
+    loop {
+        task.enter(|cx, mut subject| subject.advance(cx));
+        if !task.is_woken() {
+            return;
+        }
+    }
+}
+
+/// The message of the panic that a poll comes to.
+pub fn poll_panics(task: &mut Task) -> String {
+    let panic = catch_unwind(AssertUnwindSafe(|| task.poll_next()));
+    message(panic.expect_err("a panic"))
+}
+
+pub fn message(panic: Box<dyn std::any::Any + Send>) -> String {
+    match panic.downcast::<String>() {
+        Ok(message) => *message,
+        Err(panic) => (*panic.downcast::<&str>().expect("a message")).to_string(),
+    }
+}
