@@ -23,6 +23,7 @@ mod offsets;
 mod order;
 mod ordered;
 mod partitions;
+mod run;
 mod running;
 mod settings;
 mod slots;

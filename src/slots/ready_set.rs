@@ -43,8 +43,10 @@ pub(crate) struct ReadySet {
 
 /// What was woken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Woken {
+pub enum Woken {
+    /// The source.
     Source,
+    /// What runs in this place.
     Slot(usize),
 }
 
