@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::time::SystemTime;
 
 /// Two deliveries to each of 200 endpoints. Per twenty, three fail, two come back, two are slow and one refuses.
@@ -83,6 +83,32 @@ fn it_stops_at_the_first_delivery_that_is_exhausted() {
     let past_that = committed.strip_prefix("3 of 400: a restart delivers ");
     let past_that = past_that.and_then(|past_that| past_that.strip_suffix(" again, or more"));
     assert_eq!(past_that.map_or(0, number), delivered - 3);
+}
+
+#[test]
+fn it_fails_also_if_nobody_reads_the_table() {
+    let args = ["--deliveries", "20", "--on-failure", "stop"];
+    let mut gone = Command::new(example())
+        .arg("--help")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let unread = gone.stdin.take().unwrap();
+    gone.wait().unwrap();
+    let end = Command::new(example())
+        .args(args)
+        .stdout(unread)
+        .stderr(Stdio::piped())
+        .spawn()
+        .and_then(|run| run.wait_with_output())
+        .unwrap();
+    assert_eq!(end.status.code(), Some(1));
+    assert!(
+        stderr(&end).starts_with("webhooks: delivery 3 to endpoint 3 failed"),
+        "{}",
+        stderr(&end)
+    );
 }
 
 #[test]

@@ -82,7 +82,7 @@ impl<'a> Courier<'a> {
         let Delivery { number, endpoint } = delivery;
         match self.on_failure {
             OnFailure::DeadLetter => {
-                let kept = self.client.dead_letter(delivery).await;
+                let kept = self.gauge.sending(self.client.dead_letter(delivery)).await;
                 kept.with_context(|| format!("no dead letter could be made of delivery {number}"))?;
                 Ok(Outcome::DeadLettered)
             }

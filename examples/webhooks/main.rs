@@ -65,8 +65,8 @@ async fn run(args: Args) -> Result<()> {
         served = serve(&args, &courier, &gauge) => served,
         never = gauge.show() => match never {},
     };
-    Report::new(&args, &gauge, &courier, &server).print()?;
-    served
+    let printed = Report::new(&args, &gauge, &courier, &server).print();
+    served.and(printed)
 }
 
 async fn serve(args: &Args, courier: &Courier<'_>, gauge: &Gauge) -> Result<()> {
