@@ -22,7 +22,7 @@
 //! # }
 //! ```
 //!
-//! Four verbs finish the settings. They differ in what the handler returns, and in the order of the results:
+//! One of six verbs finishes the settings. They differ in what the handler returns, and in the order of the results:
 //!
 //! | the handler returns | results in source order | results as each finishes |
 //! |---|---|---|
@@ -115,7 +115,7 @@
 //! free when its handler finishes, whether or not its result can come out yet. Keys are compared in full, not hashed onto
 //! a few queues, so groups do not get in each other's way. A group with nothing admitted has no state at all.
 //!
-//! # Several keys, readers and writers
+//! # Several keys
 //!
 //! One key is the usual case, and the fastest. Three more methods say otherwise what may run together:
 //!
