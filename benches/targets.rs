@@ -1,9 +1,10 @@
-//! The targets, each a ratio against a named peer in the same run: contenders interleaved, medians of eleven rounds.
+//! The targets, each a ratio against a named peer in the same run: the two take turns, and the ratio is the median of
+//! eleven rounds' ratios, since a machine's speed drifts less within a round than over the run.
 
 #[allow(dead_code, reason = "each bench uses a part of it")]
 mod contenders;
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use contenders::{Contender, Work};
 
@@ -29,7 +30,7 @@ fn main() {
     let time = |work, (contender, max_parallel): (Contender, usize)| {
         let start = Instant::now();
         runtime.block_on(contender.run(work, items, max_parallel));
-        start.elapsed()
+        start.elapsed().as_nanos() as f64
     };
     println!(
         "{:<44} {:>9} {:>9} {:>7} {:>7}",
@@ -45,8 +46,11 @@ fn main() {
             times[0].push(time(target.work, target.ours));
             times[1].push(time(target.work, target.peer));
         }
-        let [ours, peer] = times.map(|times| median(times).as_nanos() as f64 / items as f64);
-        let ratio = ours / peer;
+        let mut ratios: Vec<_> = std::iter::zip(&times[0], &times[1])
+            .map(|(ours, peer)| ours / peer)
+            .collect();
+        let ratio = median(&mut ratios);
+        let [ours, peer] = times.map(|mut times| median(&mut times) / items as f64);
         let met = if ratio <= target.most { "" } else { "  missed" };
         println!(
             "{:<44} {ours:>9.1} {peer:>9.1} {ratio:>7.3} {:>7.2}{met}",
@@ -105,7 +109,7 @@ fn targets() -> Vec<Target> {
     ]
 }
 
-fn median(mut times: Vec<Duration>) -> Duration {
-    times.sort_unstable();
-    times[times.len() / 2]
+fn median(values: &mut [f64]) -> f64 {
+    values.sort_unstable_by(f64::total_cmp);
+    values[values.len() / 2]
 }

@@ -555,9 +555,9 @@ where
         }
     }
 
+    /// Whether the source may be read. What is ready has been served before: if any is left, no slot is free.
     fn may_pull(&self) -> bool {
         self.state == State::Open
-            && !self.has_ready()
             && self.has_free_slot()
             && self.window.has_room(self.limits.look_ahead)
     }

@@ -11,27 +11,15 @@ use std::task::{Context, Poll};
 use pin_project::{pin_project, pinned_drop};
 
 thread_local! {
-    /// The handler that this thread polls right now.
-    static HANDLER: Cell<Handler> = const { Cell::new(Handler::NONE) };
+    /// What the futures in the handler that this thread polls right now must know: some of the flags below.
+    static HANDLER: Cell<u8> = const { Cell::new(0) };
     /// Its waits, if it has had any.
     static WAITS: Cell<Option<Arc<Waits>>> = const { Cell::new(None) };
 }
 
-/// What the futures in a handler must know.
-#[derive(Clone, Copy)]
-struct Handler {
-    is_polled: bool,
-    has_slot: bool,
-    has_waits: bool,
-}
-
-impl Handler {
-    const NONE: Self = Self {
-        is_polled: false,
-        has_slot: false,
-        has_waits: false,
-    };
-}
+const IS_POLLED: u8 = 1;
+const HAS_SLOT: u8 = 2;
+const HAS_WAITS: u8 = 4;
 
 /// How many futures in a handler wait without a slot, and above them how many are done and need one to go on.
 ///
@@ -53,6 +41,7 @@ pub(crate) enum Wish {
 }
 
 /// Polls a handler, and says what it wishes if it is pending. Its waits are kept where its future is.
+#[inline]
 pub(crate) fn poll_handler<Fut: Future>(
     future: Pin<&mut Fut>,
     cx: &mut Context<'_>,
@@ -60,43 +49,59 @@ pub(crate) fn poll_handler<Fut: Future>(
     has_slot: bool,
 ) -> (Poll<Fut::Output>, Wish) {
     /// Also when the handler panics: this thread polls on.
-    struct Restore(Handler, Option<Arc<Waits>>);
+    struct Restore(u8);
 
     impl Drop for Restore {
         fn drop(&mut self) {
             HANDLER.set(self.0);
-            if self.0.has_waits {
-                WAITS.set(self.1.take());
-            }
         }
     }
 
-    let has_waits = waits.is_some();
-    let outer = HANDLER.replace(Handler {
-        is_polled: true,
-        has_slot,
-        has_waits,
-    });
-    let mut restore = Restore(outer, None);
-    if outer.has_waits {
-        restore.1 = WAITS.take();
-    }
-    if has_waits {
-        WAITS.set(waits.take());
+    let flags = IS_POLLED | if has_slot { HAS_SLOT } else { 0 };
+    let outer = Restore(HANDLER.replace(flags));
+    let _outer_waits = (outer.0 & HAS_WAITS != 0).then(OuterWaits::stow);
+    if waits.is_some() {
+        enter_with(flags, waits);
     }
     let polled = future.poll(cx);
-    if !HANDLER.get().has_waits {
+    if HANDLER.get() & HAS_WAITS == 0 {
         return (polled, Wish::Slot);
     }
+    (polled, leave_with(waits))
+}
+
+/// The waits of the handler around the one that is polled, put back when that is done.
+struct OuterWaits(Option<Arc<Waits>>);
+
+impl OuterWaits {
+    #[cold]
+    fn stow() -> Self {
+        Self(WAITS.take())
+    }
+}
+
+impl Drop for OuterWaits {
+    fn drop(&mut self) {
+        WAITS.set(self.0.take());
+    }
+}
+
+#[cold]
+fn enter_with(flags: u8, waits: &mut Option<Arc<Waits>>) {
+    HANDLER.set(flags | HAS_WAITS);
+    WAITS.set(waits.take());
+}
+
+#[cold]
+fn leave_with(waits: &mut Option<Arc<Waits>>) -> Wish {
     *waits = WAITS.take();
     let counts = waits
         .as_ref()
         .map_or(0, |waits| waits.0.load(Ordering::Acquire));
-    let wish = match counts {
+    match counts {
         0 | RETURNING.. => Wish::Slot,
         _ => Wish::None,
-    };
-    (polled, wish)
+    }
 }
 
 /// A handler has finished. What it leaves behind counts no more.
@@ -184,12 +189,7 @@ where
                 }
             }
         }
-        let Handler {
-            is_polled,
-            has_slot,
-            ..
-        } = HANDLER.get();
-        if is_polled && !has_slot {
+        if HANDLER.get() & (IS_POLLED | HAS_SLOT) == IS_POLLED {
             count(this.counted, RETURNING);
             // Whatever is between the handler and this future is to poll it again with the handler.
             cx.waker().wake_by_ref();
@@ -216,16 +216,15 @@ impl<F, Output> fmt::Debug for WithoutSlot<F, Output> {
 
 /// Counts a future among those of the handler that is polled, and nowhere else.
 fn count(counted: &mut Option<(Arc<Waits>, u64)>, what: u64) {
-    let handler = HANDLER.get();
-    if !handler.is_polled {
+    let flags = HANDLER.get();
+    if flags & IS_POLLED == 0 {
         return discount(counted);
     }
-    let waits = WAITS.take().unwrap_or_default();
+    // Without the flag, there may be what a handler that panicked has left.
+    let waits = WAITS.take().filter(|_| flags & HAS_WAITS != 0);
+    let waits = waits.unwrap_or_default();
     WAITS.set(Some(Arc::clone(&waits)));
-    HANDLER.set(Handler {
-        has_waits: true,
-        ..handler
-    });
+    HANDLER.set(flags | HAS_WAITS);
     if let Some((here, as_what)) = counted {
         if Arc::ptr_eq(here, &waits) && *as_what == what {
             return;
