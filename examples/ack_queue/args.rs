@@ -1,6 +1,5 @@
 //! The command line.
 
-use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
@@ -26,20 +25,20 @@ pub struct Settings {
     pub url: Option<String>,
 
     /// How many messages to publish, within about three seconds
-    #[arg(long, value_name = "N", default_value = "2000")]
-    pub messages: NonZeroU64,
+    #[arg(long, value_name = "N", default_value = "2000", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    pub messages: u64,
 
     /// How many groups they belong to; the first gets every sixth message, more than it can handle in time
-    #[arg(long, value_name = "N", default_value = "50")]
-    pub groups: NonZeroU32,
+    #[arg(long, value_name = "N", default_value = "50", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub groups: u32,
 
     /// When a message is acknowledged
     #[arg(long, default_value = "at-least-once")]
     pub mode: Mode,
 
     /// The most messages in work at once
-    #[arg(long, value_name = "N", default_value = "32")]
-    pub max_parallel: NonZeroUsize,
+    #[arg(long, value_name = "N", default_value = "32", value_parser = clap::value_parser!(u16).range(1..))]
+    pub max_parallel: u16,
 }
 
 #[derive(Subcommand)]
@@ -61,7 +60,7 @@ pub struct Task {
     #[arg(long)]
     pub mode: Mode,
     #[arg(long)]
-    pub max_parallel: NonZeroUsize,
+    pub max_parallel: u16,
 }
 
 const COUNTS: &str = "\
@@ -75,5 +74,6 @@ What is counted:
   out of order     messages that took effect after a later one of their group
   lost             published and never processed
 
-With --mode at-least-once the last three are 0. With --mode at-most-once the first two of these are, and \"processed twice\"
-too; what was acknowledged and in work when the consumer was killed is lost. Exit code 0 says that it was so.";
+With --mode at-least-once, the last three are 0. With --mode at-most-once, \
+nothing is processed twice or out of order, and what was in work when the consumer was killed is lost. \
+The exit code is 0 if it came out so.";

@@ -34,7 +34,7 @@ pub async fn conduct(settings: &Settings, broker: &mut Broker) -> Result<Report>
     ));
     say("publishing and consuming");
 
-    let mut faults = faults(settings.messages.get());
+    let mut faults = faults(settings.messages);
     let mut injected = Vec::new();
     let mut progress = (Instant::now(), 0);
     let mut ticks = interval(Duration::from_millis(20));
@@ -47,11 +47,16 @@ pub async fn conduct(settings: &Settings, broker: &mut Broker) -> Result<Report>
         } else if progress.0.elapsed() > GIVES_UP_AFTER {
             bail!("nothing has happened for {GIVES_UP_AFTER:?}, and there are messages left");
         }
-        let Some(fault) = faults.pop_front_if(|(due, _)| tally.processed() >= *due) else {
+        let Some((_, fault)) = faults
+            .front()
+            .copied()
+            .filter(|(due, _)| tally.processed() >= *due)
+        else {
             continue;
         };
+        faults.pop_front();
         let at = format!("{} processed", tally.processed());
-        match (fault.1, &mut broker.server) {
+        match (fault, &mut broker.server) {
             (Fault::KillConsumer, _) => {
                 consumer.kill()?;
                 say(&format!("consumer killed, {at}"));
@@ -66,7 +71,7 @@ pub async fn conduct(settings: &Settings, broker: &mut Broker) -> Result<Report>
             }
             (Fault::RestartServer, None) => continue,
         }
-        injected.push(fault.1);
+        injected.push(fault);
     }
     publishing.await??;
     say("every message acknowledged");

@@ -47,7 +47,7 @@ async fn consume_from_the_oldest(
     stop: Shared<impl Future<Output = ()> + Send + 'static>,
 ) -> Result<()> {
     journal.write(Event::Began)?;
-    let max_parallel = task.max_parallel.get();
+    let max_parallel = usize::from(task.max_parallel);
     let prefetch = PREFETCH.max(max_parallel);
     let messages = begin(client, &task.queue, prefetch)
         .await

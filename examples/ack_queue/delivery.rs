@@ -6,8 +6,12 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use async_nats::jetstream::AckKind;
 use async_nats::jetstream::message::Acker;
+use tokio::time::sleep;
 
 use crate::receive::Broken;
+
+/// While the server is away, a message is neither acknowledged nor processed.
+const CONFIRMED_WITHIN_TRIES: u32 = 10;
 
 pub struct Delivery {
     pub number: u64,
@@ -46,9 +50,16 @@ impl Delivery {
         self.settle(AckKind::Ack).await
     }
 
-    /// Returns when the server has taken note.
+    /// Returns when the server has taken note, which it confirms again if it has already.
     pub async fn acknowledge_and_confirm(&self) -> Result<()> {
-        self.acker.double_ack().await.map_err(Broken::from_error)?;
+        let mut tries = 1;
+        while let Err(error) = self.acker.double_ack().await {
+            if tries == CONFIRMED_WITHIN_TRIES {
+                return Err(Broken::from_error(error).into());
+            }
+            tries += 1;
+            sleep(Duration::from_millis(200)).await;
+        }
         self.let_go();
         Ok(())
     }

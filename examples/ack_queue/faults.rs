@@ -7,7 +7,7 @@ use crate::queue::LEASE;
 
 /// How often the handler fails before it succeeds.
 pub fn failures(number: u64) -> u32 {
-    match number % 50 {
+    match number % 100 {
         7 => 1,
         31 => 2,
         _ => 0,

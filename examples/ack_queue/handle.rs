@@ -99,7 +99,7 @@ impl<'a> Handlers<'a> {
             return Ok(Outcome::Acknowledge);
         }
         if faults::loses_acknowledgement(number) {
-            // Nothing is confirmed, so it is sent again.
+            // It is sent again, since nothing is confirmed.
             self.journal.write(Event::AcknowledgementLost(number))?;
         }
         let age = delivery.age();

@@ -29,7 +29,6 @@ use crate::broker::Broker;
 use crate::conduct::conduct;
 use crate::consume::consume;
 use crate::refused::Refused;
-use crate::report::Report;
 use crate::stop::asked_to_stop;
 
 mod args;
@@ -74,18 +73,10 @@ async fn run(args: Args) -> Result<ExitCode> {
         broker = Broker::prepare(args.settings.url.as_deref()) => broker?,
         code = &mut stop => return Ok(code),
     };
-    let end = tokio::select! {
-        report = conduct(&args.settings, &mut broker) => report.map(End::Report),
-        code = &mut stop => Ok(End::Stopped(code)),
+    let ended = tokio::select! {
+        report = conduct(&args.settings, &mut broker) => report.and_then(|report| report.print()),
+        code = &mut stop => Ok(code),
     };
     broker.clean_up().await?;
-    match end? {
-        End::Report(report) => report.print(),
-        End::Stopped(code) => Ok(code),
-    }
-}
-
-enum End {
-    Report(Report),
-    Stopped(ExitCode),
+    ended
 }

@@ -17,11 +17,11 @@ use crate::queue::subject;
 const WITHIN: Duration = Duration::from_secs(3);
 
 pub async fn publish(settings: Settings, broker: Context, queue: String) -> Result<()> {
-    let groups = settings.groups.get();
-    let mut ticks = interval(WITHIN.div_f64(settings.messages.get() as f64));
+    let groups = settings.groups;
+    let mut ticks = interval(WITHIN.div_f64(settings.messages as f64));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
 
-    stream::iter(0..settings.messages.get())
+    stream::iter(0..settings.messages)
         .zip(IntervalStream::new(ticks))
         .map(|(number, _)| number)
         .ordered_by_group(|number| group(*number, groups), 64)
@@ -38,9 +38,11 @@ async fn publish_one(broker: &Context, subject: String, number: u64) -> Result<(
             .message_id(&number)
             .payload(number.into());
         let sent = broker.send_publish(subject.clone(), message).await;
-        if let Ok(confirmation) = sent
-            && confirmation.await.is_ok()
-        {
+        let confirmed = match sent {
+            Ok(confirmation) => confirmation.await.is_ok(),
+            Err(_) => false,
+        };
+        if confirmed {
             return Ok(());
         }
         sleep(Duration::from_millis(50)).await;

@@ -51,9 +51,9 @@ impl Tally {
             journal,
             read: 0,
             events: 0,
-            groups: settings.groups.get(),
-            messages: vec![Message::default(); settings.messages.get() as usize],
-            next: vec![0; settings.groups.get() as usize],
+            groups: settings.groups,
+            messages: vec![Message::default(); settings.messages as usize],
+            next: vec![0; settings.groups as usize],
             counts: Counts::default(),
         }
     }
