@@ -42,10 +42,10 @@ pub async fn conduct(settings: &Settings, broker: &mut Broker) -> Result<Report>
         ticks.tick().await;
         tally.read_on()?;
         consumer.check()?;
-        if progress.1 != tally.events() {
-            progress = (Instant::now(), tally.events());
+        if progress.1 != tally.acknowledged() {
+            progress = (Instant::now(), tally.acknowledged());
         } else if progress.0.elapsed() > GIVES_UP_AFTER {
-            bail!("nothing has happened for {GIVES_UP_AFTER:?}, and there are messages left");
+            bail!("nothing was acknowledged for {GIVES_UP_AFTER:?}, and there are messages left");
         }
         let Some((_, fault)) = faults
             .front()

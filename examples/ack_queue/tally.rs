@@ -14,7 +14,6 @@ use crate::message::group;
 pub struct Tally {
     journal: PathBuf,
     read: u64,
-    events: u64,
     groups: u32,
     messages: Vec<Message>,
     /// The latest message of each group that took effect, and one more.
@@ -37,6 +36,7 @@ pub struct Counts {
     pub applied_twice: u64,
     pub left_alone: u64,
     pub out_of_order: u64,
+    pub acknowledged: u64,
     pub acknowledgements_lost: u64,
     pub failed: u64,
     pub given_back_behind: u64,
@@ -50,7 +50,6 @@ impl Tally {
         Self {
             journal,
             read: 0,
-            events: 0,
             groups: settings.groups,
             messages: vec![Message::default(); settings.messages as usize],
             next: vec![0; settings.groups as usize],
@@ -77,9 +76,8 @@ impl Tally {
         Ok(())
     }
 
-    /// All of them, for the question whether there are more.
-    pub fn events(&self) -> u64 {
-        self.events
+    pub fn acknowledged(&self) -> u64 {
+        self.counts.acknowledged
     }
 
     pub fn published(&self) -> u64 {
@@ -96,7 +94,6 @@ impl Tally {
     }
 
     fn count(&mut self, event: Event) {
-        self.events += 1;
         let counts = &mut self.counts;
         match event {
             Event::Began => counts.began += 1,
@@ -120,7 +117,10 @@ impl Tally {
             Event::FoundDone(_) => counts.processed_twice += 1,
             Event::MayNotBeProcessedAgain(_) => {}
             Event::LeftAlone(_) => counts.left_alone += 1,
-            Event::Acknowledged(age) => counts.longest = counts.longest.max(age),
+            Event::Acknowledged(age) => {
+                counts.acknowledged += 1;
+                counts.longest = counts.longest.max(age);
+            }
             Event::AcknowledgementLost(_) => counts.acknowledgements_lost += 1,
             Event::Failed(_) => counts.failed += 1,
             Event::GivenBackBehind(_) => counts.given_back_behind += 1,
