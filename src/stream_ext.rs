@@ -9,6 +9,7 @@ use crate::offsets::Position;
 use crate::order::{ByAccess, ByGroup, Each, Exclusively, Unless};
 use crate::ordered::Ordered;
 use crate::partitions::Whole;
+use crate::run::InTask;
 
 /// Orders a stream. Implemented for every [`Stream`].
 pub trait StreamExt: Stream {
@@ -44,7 +45,7 @@ pub trait StreamExt: Stream {
         self,
         key: F,
         max_parallel: usize,
-    ) -> Ordered<Self, ByGroup<F, K, RandomState, Self::Item>, Position, Whole>
+    ) -> Ordered<Self, ByGroup<F, K, RandomState, Self::Item>, Position, Whole, InTask>
     where
         F: FnMut(&Self::Item) -> K,
         Self: Sized,
@@ -87,7 +88,13 @@ pub trait StreamExt: Stream {
         self,
         keys: F,
         max_parallel: usize,
-    ) -> Ordered<Self, ByAccess<Exclusively<F, I>, K, RandomState, Self::Item>, Position, Whole>
+    ) -> Ordered<
+        Self,
+        ByAccess<Exclusively<F, I>, K, RandomState, Self::Item>,
+        Position,
+        Whole,
+        InTask,
+    >
     where
         F: FnMut(&Self::Item) -> I,
         I: IntoIterator<Item = K>,
@@ -113,7 +120,7 @@ pub trait StreamExt: Stream {
         self,
         access: F,
         max_parallel: usize,
-    ) -> Ordered<Self, ByAccess<Each<F, I>, K, RandomState, Self::Item>, Position, Whole>
+    ) -> Ordered<Self, ByAccess<Each<F, I>, K, RandomState, Self::Item>, Position, Whole, InTask>
     where
         F: FnMut(&Self::Item) -> I,
         I: IntoIterator<Item = Access<K>>,
@@ -127,9 +134,9 @@ pub trait StreamExt: Stream {
     ///
     /// The tag is read when the item is pulled, since a running item belongs to its handler. The relation is called as
     /// `can_run_together(earlier, later)`, so it need not be symmetric: an item starts once it can run together with each
-    /// unfinished item before it, as the later one. An item is compared with up to as many others as are admitted and
-    /// unfinished, each time that the one which it waits for has finished: set [`look_ahead`](Ordered::look_ahead) to what is
-    /// needed. For relations that are equality of keys, the other methods cost less.
+    /// unfinished item before it, as the later one. An item is compared at most once with each that was admitted before it
+    /// and is unfinished: set [`look_ahead`](Ordered::look_ahead) to what is needed. For relations that are equality of
+    /// keys, the other methods cost less.
     ///
     /// [`can_run_together::always`](crate::can_run_together::always) and [`never`](crate::can_run_together::never) are parallel
     /// and serial execution.
@@ -162,7 +169,7 @@ pub trait StreamExt: Stream {
         tag: F,
         can_run_together: C,
         max_parallel: usize,
-    ) -> Ordered<Self, Unless<F, C, K, Self::Item>, Position, Whole>
+    ) -> Ordered<Self, Unless<F, C, K, Self::Item>, Position, Whole, InTask>
     where
         F: FnMut(&Self::Item) -> K,
         C: FnMut(&K, &K) -> bool,

@@ -8,6 +8,7 @@ use crate::access::Access;
 use crate::offsets::Position;
 use crate::order::{ByAccess, ByGroup, Each, Exclusively, Unless};
 use crate::partitions::Whole;
+use crate::run::InTask;
 use crate::try_ordered::TryOrdered;
 
 /// Orders a stream of results. Implemented for every [`TryStream`].
@@ -38,7 +39,7 @@ pub trait TryStreamExt: TryStream {
         self,
         key: F,
         max_parallel: usize,
-    ) -> TryOrdered<Self, ByGroup<F, K, RandomState, Self::Ok>, Position, Whole>
+    ) -> TryOrdered<Self, ByGroup<F, K, RandomState, Self::Ok>, Position, Whole, InTask>
     where
         F: FnMut(&Self::Ok) -> K,
         Self: Sized,
@@ -71,7 +72,13 @@ pub trait TryStreamExt: TryStream {
         self,
         keys: F,
         max_parallel: usize,
-    ) -> TryOrdered<Self, ByAccess<Exclusively<F, I>, K, RandomState, Self::Ok>, Position, Whole>
+    ) -> TryOrdered<
+        Self,
+        ByAccess<Exclusively<F, I>, K, RandomState, Self::Ok>,
+        Position,
+        Whole,
+        InTask,
+    >
     where
         F: FnMut(&Self::Ok) -> I,
         I: IntoIterator<Item = K>,
@@ -105,7 +112,7 @@ pub trait TryStreamExt: TryStream {
         self,
         access: F,
         max_parallel: usize,
-    ) -> TryOrdered<Self, ByAccess<Each<F, I>, K, RandomState, Self::Ok>, Position, Whole>
+    ) -> TryOrdered<Self, ByAccess<Each<F, I>, K, RandomState, Self::Ok>, Position, Whole, InTask>
     where
         F: FnMut(&Self::Ok) -> I,
         I: IntoIterator<Item = Access<K>>,
@@ -140,7 +147,7 @@ pub trait TryStreamExt: TryStream {
         tag: F,
         can_run_together: C,
         max_parallel: usize,
-    ) -> TryOrdered<Self, Unless<F, C, K, Self::Ok>, Position, Whole>
+    ) -> TryOrdered<Self, Unless<F, C, K, Self::Ok>, Position, Whole, InTask>
     where
         F: FnMut(&Self::Ok) -> K,
         C: FnMut(&K, &K) -> bool,

@@ -81,18 +81,16 @@ impl<F, C, K, T> Unless<F, C, K, T> {
         entered
     }
 
-    /// What an item waited for has finished: it waits for the next, or is ready.
-    fn look_again(&mut self, item: usize)
+    /// What an item waited for has finished: it is compared with those from here on, the newest first, and waits for the
+    /// next or is ready. It can run together with all that are newer, so no two items are compared twice.
+    fn look_again(&mut self, item: usize, from: usize)
     where
         C: FnMut(&K, &K) -> bool,
     {
         let Item {
-            older,
-            arrival,
-            ref tag,
-            ..
+            arrival, ref tag, ..
         } = self.items[item];
-        match hindrance(&self.items, older, tag, &mut self.can_run_together) {
+        match hindrance(&self.items, from, tag, &mut self.can_run_together) {
             Some(hindrance) => self.put_behind(item, hindrance),
             None => self.ready.push(Reverse(ReadyItem { arrival, item })),
         }
@@ -155,7 +153,7 @@ where
         while next != NONE {
             let item = next;
             next = std::mem::replace(&mut self.items[item].next_behind, NONE);
-            self.look_again(item);
+            self.look_again(item, released.older);
         }
     }
 

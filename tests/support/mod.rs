@@ -11,7 +11,7 @@ use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-use futures::future::{FutureExt as _, Map};
+use futures::future::{Either, FutureExt as _, LocalBoxFuture, Map};
 use futures::stream::{FusedStream, Stream, StreamExt as _};
 use ordered_by_group::prelude::*;
 use ordered_by_group::{Access, Unordered};
@@ -544,8 +544,13 @@ pub struct Setup {
     look_ahead: Option<usize>,
     key: Rc<dyn Fn(u32) -> u32>,
     offset: Rc<dyn Fn(u32) -> u32>,
+    partition: Option<Rc<dyn Fn(u32) -> u32>>,
     call: Rc<dyn Fn(u32)>,
+    handler: Option<Rc<dyn Fn(u32) -> Handling>>,
 }
+
+/// What a handler of the test's own is doing.
+pub type Handling = LocalBoxFuture<'static, Result<u32, u32>>;
 
 impl Setup {
     pub fn new(verb: Verb, max_parallel: usize) -> Self {
@@ -555,7 +560,9 @@ impl Setup {
             look_ahead: None,
             key: Rc::new(|item| item / 10),
             offset: Rc::new(|item| item),
+            partition: None,
             call: Rc::new(|_| ()),
+            handler: None,
         }
     }
 
@@ -576,6 +583,21 @@ impl Setup {
     pub fn offset(self, offset: impl Fn(u32) -> u32 + 'static) -> Self {
         Self {
             offset: Rc::new(offset),
+            ..self
+        }
+    }
+
+    pub fn partition(self, partition: impl Fn(u32) -> u32 + 'static) -> Self {
+        Self {
+            partition: Some(Rc::new(partition)),
+            ..self
+        }
+    }
+
+    /// A handler of the test's own, in place of the gates.
+    pub fn handler(self, handler: impl Fn(u32) -> Handling + 'static) -> Self {
+        Self {
+            handler: Some(Rc::new(handler)),
             ..self
         }
     }
@@ -666,7 +688,9 @@ macro_rules! every_verb {
             max_parallel,
             look_ahead,
             offset,
+            partition,
             call,
+            handler,
             ..
         } = $setup;
         let look_ahead = look_ahead.unwrap_or_else(|| max_parallel.saturating_mul(64).max(1024));
@@ -675,15 +699,25 @@ macro_rules! every_verb {
         let gates = $gates.clone();
         let handler = move |item| {
             call(item);
-            gates.handle(item)
+            match &handler {
+                Some(handler) => Either::Right(handler(item)),
+                None => Either::Left(gates.handle(item)),
+            }
         };
         macro_rules! subject {
-            ($ordered:expr, $verb:ident, $handler:expr, $read:expr) => {
+            ($ordered:expr, $verb:ident, $handler:expr, $read:expr) => {{
+                let ordered = $ordered.look_ahead(look_ahead).offsets(offset);
+                match partition {
+                    Some(partition) => {
+                        let ordered = ordered.partitions(move |item| Group(partition(*item)));
+                        subject!(ordered.$verb($handler), $read)
+                    }
+                    None => subject!(ordered.$verb($handler), $read),
+                }
+            }};
+            ($stream:expr, $read:expr) => {
                 live(
-                    $ordered
-                        .look_ahead(look_ahead)
-                        .offsets(offset)
-                        .$verb($handler),
+                    $stream,
                     |stream| Seen {
                         counts: Counts {
                             running: stream.running(),
