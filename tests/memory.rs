@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use allocation_counter::measure;
 use futures::{Stream, StreamExt as _, stream};
-use ordered_by_group::prelude::*;
+use ordered_by_group::{Access, can_run_together, prelude::*};
 
 /// A handler that is pending a few times first, and wakes itself as often.
 struct Yields(u32);
@@ -124,6 +124,129 @@ fn nothing_is_allocated_for_an_item_of_one_hot_group() {
 }
 
 #[test]
+fn nothing_is_allocated_for_an_item_of_several_keys() {
+    let source = || stream::iter(0_u32..);
+    let tried = || source().map(Ok::<_, u32>);
+    let keys = |n: &u32| [key(*n), key(n / 3), key(n / 7)];
+    let accesses = move |n: &u32| {
+        let [a, b, c] = keys(n);
+        [
+            Access::Exclusive(a),
+            Access::Shared(b),
+            Access::Shared(c % 10),
+        ]
+    };
+    // Every hundredth item touches many keys.
+    let barrier = |n: &u32| {
+        let (first, count) = if n % 100 == 0 {
+            (0, 50)
+        } else {
+            (key(*n) % 50, 1)
+        };
+        first..first + count
+    };
+    let ready = |_| Yields(0);
+    let mixed = |n| Yields(pendings(n));
+    for (case, allocations) in [
+        (
+            "by groups, ready",
+            allocations_per_item(source().ordered_by_groups(keys, 64).then(ready)),
+        ),
+        (
+            "by groups",
+            allocations_per_item(source().ordered_by_groups(keys, 64).then(mixed)),
+        ),
+        (
+            "by groups, unordered",
+            allocations_per_item(source().ordered_by_groups(keys, 64).then_unordered(mixed)),
+        ),
+        (
+            "by groups of which some are many",
+            allocations_per_item(source().ordered_by_groups(barrier, 64).then(mixed)),
+        ),
+        (
+            "by groups of sources that fail",
+            allocations_per_item(tried().try_ordered_by_groups(keys, 64).and_then(mixed)),
+        ),
+        (
+            "by access",
+            allocations_per_item(source().ordered_by_access(accesses, 64).then(mixed)),
+        ),
+        (
+            "by access, unordered",
+            allocations_per_item(
+                source()
+                    .ordered_by_access(accesses, 64)
+                    .then_unordered(mixed),
+            ),
+        ),
+        (
+            "by access of sources that fail",
+            allocations_per_item(
+                tried()
+                    .try_ordered_by_access(accesses, 64)
+                    .and_then_unordered(mixed),
+            ),
+        ),
+    ] {
+        assert!(
+            allocations <= 0.001,
+            "{case}: {allocations} allocations an item"
+        );
+    }
+}
+
+#[test]
+fn nothing_is_allocated_for_an_item_of_any_relation() {
+    let source = || stream::iter(0_u32..);
+    let tag = |n: &u32| key(*n) % 50;
+    let mixed = |n| Yields(pendings(n));
+    for (case, allocations) in [
+        (
+            "always",
+            allocations_per_item(
+                source()
+                    .ordered_unless(tag, can_run_together::always, 16)
+                    .then(mixed),
+            ),
+        ),
+        (
+            "never",
+            allocations_per_item(
+                source()
+                    .ordered_unless(tag, can_run_together::never, 16)
+                    .look_ahead(64)
+                    .then(mixed),
+            ),
+        ),
+        (
+            "equal tags wait",
+            allocations_per_item(
+                source()
+                    .ordered_unless(tag, |a, b| a != b, 16)
+                    .look_ahead(64)
+                    .then_unordered(mixed),
+            ),
+        ),
+        (
+            "equal tags wait, sources that fail",
+            allocations_per_item(
+                source()
+                    .map(Ok::<_, u32>)
+                    .try_ordered_unless(tag, |a, b| a != b, 16)
+                    .look_ahead(64)
+                    .and_then(mixed),
+            ),
+        ),
+    ] {
+        assert!(
+            allocations <= 0.001,
+            "{case}: {allocations} allocations an item"
+        );
+    }
+}
+
+#[test]
 fn nothing_is_allocated_for_an_item_whose_handler_leaves_its_waker_behind() {
     // As a receiver does that outlives the handler: it keeps the last waker until it gets the next.
     let mailbox = RefCell::new(None);
@@ -184,6 +307,30 @@ fn a_million_one_shot_groups_leave_no_state() {
         let mut results = pin!(
             stream::iter(0_u64..)
                 .ordered_by_group(|n| *n, 64)
+                .then(move |_| Yields(pending))
+        );
+        take(results.as_mut(), 10_000);
+        let measured = measure(|| take(results.as_mut(), 1_000_000));
+        assert!(
+            measured.bytes_current <= 1_024,
+            "{} bytes",
+            measured.bytes_current
+        );
+        assert!(
+            measured.bytes_max <= 64 * 1_024,
+            "{} bytes",
+            measured.bytes_max
+        );
+    }
+}
+
+#[test]
+fn a_million_one_shot_keys_leave_no_state() {
+    let in_pairs = |n: &u64| [Access::Shared(n / 2), Access::Exclusive(n + (1 << 32))];
+    for pending in [0, 1] {
+        let mut results = pin!(
+            stream::iter(0_u64..)
+                .ordered_by_access(in_pairs, 64)
                 .then(move |_| Yields(pending))
         );
         take(results.as_mut(), 10_000);

@@ -1,14 +1,16 @@
 //! The example `micro_service` as its user meets it: run, killed, resumed, and refused.
 
+#[path = "support/program.rs"]
+mod program;
+
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStderr, Command, Output, Stdio};
-use std::time::SystemTime;
+use std::process::{Command, Output};
 
 use tempfile::TempDir;
+
+use self::program::{Run, number, refused, snapshot, stderr};
 
 const PURCHASES: &str = "examples/data/purchases.csv";
 const HEADER: &str = "date,customer,items,dollars";
@@ -25,7 +27,7 @@ fn killed_at_twenty_points_it_ends_with_every_customer_as_a_serial_loop_would() 
     for point in 1..=20 {
         // The rest is left for the last run, so that none ends before its kill.
         let target = rows * point / 24;
-        let mut run = Run::start(&state, Path::new(PURCHASES), 16);
+        let mut run = start(&state, Path::new(PURCHASES), 16);
         if point > 1 {
             assert!(
                 run.went_on_after() >= announced,
@@ -65,12 +67,12 @@ fn killed_as_it_begins_it_begins_again() {
     let folder = TempDir::new().unwrap();
     for attempt in 0..10 {
         let state = folder.path().join(attempt.to_string());
-        let run = Run::start(&state, Path::new(PURCHASES), 16);
+        let run = start(&state, Path::new(PURCHASES), 16);
         while !state.exists() {
             std::thread::yield_now();
         }
         run.kill();
-        let mut run = Run::start(&state, Path::new(PURCHASES), 16);
+        let mut run = start(&state, Path::new(PURCHASES), 16);
         run.wait_for_commit(1);
         run.kill();
     }
@@ -86,7 +88,7 @@ fn each_row_that_cannot_be_decoded_is_a_dead_letter_once_across_kills() {
     let oracle = Oracle::of(&broken.content);
 
     for target in [1_500, 3_000] {
-        let mut run = Run::start(&state, &data, 4);
+        let mut run = start(&state, &data, 4);
         run.wait_for_commit(target);
         run.kill();
         // As after a crash between the dead letters and the commit that they belong to.
@@ -268,7 +270,7 @@ fn a_state_in_use_is_refused_and_left_to_its_owner() {
     let folder = TempDir::new().unwrap();
     let state = folder.path().join("state");
     let data = Path::new(PURCHASES);
-    let mut owner = Run::start(&state, data, 1);
+    let mut owner = start(&state, data, 1);
     let announced = owner.wait_for_commit(1);
     for args in [&[][..], &["--fresh"]] {
         let end = micro_service(&state, data).args(args).output().unwrap();
@@ -283,7 +285,7 @@ fn a_state_in_use_is_refused_and_left_to_its_owner() {
 
     owner.wait_for_commit(announced + 1);
     owner.kill();
-    let mut next = Run::start(&state, data, 1);
+    let mut next = start(&state, data, 1);
     assert!(next.went_on_after() > announced);
     next.kill();
 }
@@ -376,56 +378,12 @@ fn help_names_every_option() {
     }
 }
 
-/// A run that is to be killed; it is, at the latest, when it is dropped.
-struct Run {
-    child: Child,
-    lines: std::io::Lines<BufReader<ChildStderr>>,
-}
-
-impl Run {
-    fn start(state: &Path, data: &Path, max_parallel: usize) -> Self {
-        let mut child = micro_service(state, data)
-            .args(["--commit-every", "50"])
-            .args(["--max-parallel", &max_parallel.to_string()])
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        Self { child, lines }
-    }
-
-    fn went_on_after(&mut self) -> u64 {
-        let line = self.lines.next().unwrap().unwrap();
-        let row = line.strip_prefix("going on after row ").expect(&line);
-        number(row.split(' ').next().unwrap())
-    }
-
-    /// Reads on until a commit is announced that is at a row or past it.
-    fn wait_for_commit(&mut self, row: u64) -> u64 {
-        for line in &mut self.lines {
-            let line = line.unwrap();
-            if let Some((_, committed)) = line.split_once("committed row ") {
-                if number(committed) >= row {
-                    return number(committed);
-                }
-            }
-        }
-        panic!("it ended before it committed row {row}");
-    }
-
-    fn kill(mut self) {
-        self.child.kill().unwrap();
-        let status = self.child.wait().unwrap();
-        assert!(!status.success(), "it ended before its kill");
-    }
-}
-
-impl Drop for Run {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+fn start(state: &Path, data: &Path, max_parallel: usize) -> Run {
+    let mut command = micro_service(state, data);
+    command
+        .args(["--commit-every", "50"])
+        .args(["--max-parallel", &max_parallel.to_string()]);
+    Run::start(command)
 }
 
 /// What the customers are after each of their rows, by a serial loop.
@@ -581,38 +539,8 @@ fn first_rows(folder: &Path, rows: usize) -> PathBuf {
     file
 }
 
-/// The built example, which lies beside the folder of the built tests. `cargo test` builds it, and
-/// `cargo test --test micro_service` does not.
 fn example() -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    let profile = test.parent().and_then(Path::parent).unwrap();
-    let name = format!("micro_service{}", std::env::consts::EXE_SUFFIX);
-    let example = profile.join("examples").join(name);
-    let built = fs::metadata(&example).and_then(|file| file.modified());
-    let is_fresh = built.is_ok_and(|built| {
-        let sources = ["examples/micro_service", "src"];
-        sources
-            .iter()
-            .all(|folder| newest(Path::new(folder)) <= built)
-    });
-    assert!(
-        is_fresh,
-        "build it first: cargo build --example micro_service"
-    );
-    example
-}
-
-/// When a file below a folder was changed last.
-fn newest(folder: &Path) -> SystemTime {
-    let changed = fs::read_dir(folder).unwrap().map(|entry| {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            newest(&path)
-        } else {
-            fs::metadata(path).unwrap().modified().unwrap()
-        }
-    });
-    changed.max().unwrap_or(SystemTime::UNIX_EPOCH)
+    program::example("micro_service", &["examples/micro_service"])
 }
 
 fn micro_service(state: &Path, data: &Path) -> Command {
@@ -656,46 +584,7 @@ fn refusal(folder: &TempDir, data: &Path, args: &[&str]) -> String {
     refused(&end)
 }
 
-fn refused(end: &Output) -> String {
-    let refusal = stderr(end);
-    assert_eq!(end.status.code(), Some(2), "{refusal}");
-    assert_eq!(refusal.lines().count(), 1, "{refusal}");
-    assert!(end.stdout.is_empty());
-    refusal
-}
-
-/// A hash of every file below a folder.
-fn snapshot(folder: &Path) -> BTreeMap<PathBuf, u64> {
-    let mut files = BTreeMap::new();
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            files.insert(path.clone(), 0);
-            files.extend(snapshot(&path));
-        } else {
-            let mut hasher = DefaultHasher::new();
-            fs::read(&path).unwrap().hash(&mut hasher);
-            files.insert(path, hasher.finish());
-        }
-    }
-    files
-}
-
 fn table(end: &Output) -> HashMap<String, String> {
     assert!(end.status.success(), "{}", stderr(end));
-    let table = String::from_utf8(end.stdout.clone()).unwrap();
-    let lines = table
-        .lines()
-        .filter_map(|line| line.trim().split_once("  "));
-    lines
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .collect()
-}
-
-fn stderr(end: &Output) -> String {
-    String::from_utf8_lossy(&end.stderr).into_owned()
-}
-
-fn number(text: &str) -> u64 {
-    text.replace(',', "").parse().expect(text)
+    program::table(end)
 }

@@ -1,10 +1,13 @@
 //! The example `webhooks` as its user meets it: in each mode, and refused.
 
+#[path = "support/program.rs"]
+mod program;
+
 use std::collections::HashMap;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
-use std::time::SystemTime;
+
+use self::program::{number, stderr, table};
 
 /// Two deliveries to each of 200 endpoints. Per twenty, three fail, two come back, two are slow and one refuses.
 const TWO_EACH: [&str; 2] = ["--deliveries", "400"];
@@ -187,51 +190,6 @@ fn webhooks(args: &[&str]) -> Output {
     Command::new(example()).args(args).output().unwrap()
 }
 
-/// The built example, which lies beside the folder of the built tests. `cargo test` builds it, and
-/// `cargo test --test webhooks` does not.
 fn example() -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    let profile = test.parent().and_then(Path::parent).unwrap();
-    let name = format!("webhooks{}", std::env::consts::EXE_SUFFIX);
-    let example = profile.join("examples").join(name);
-    let built = fs::metadata(&example).and_then(|file| file.modified());
-    let is_fresh = built.is_ok_and(|built| {
-        let sources = ["examples/webhooks", "src"];
-        sources
-            .iter()
-            .all(|folder| newest(Path::new(folder)) <= built)
-    });
-    assert!(is_fresh, "build it first: cargo build --example webhooks");
-    example
-}
-
-/// When a file below a folder was changed last.
-fn newest(folder: &Path) -> SystemTime {
-    let changed = fs::read_dir(folder).unwrap().map(|entry| {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            newest(&path)
-        } else {
-            fs::metadata(path).unwrap().modified().unwrap()
-        }
-    });
-    changed.max().unwrap_or(SystemTime::UNIX_EPOCH)
-}
-
-fn table(end: &Output) -> HashMap<String, String> {
-    let table = String::from_utf8(end.stdout.clone()).unwrap();
-    let lines = table
-        .lines()
-        .filter_map(|line| line.trim().split_once("  "));
-    lines
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .collect()
-}
-
-fn stderr(end: &Output) -> String {
-    String::from_utf8_lossy(&end.stderr).into_owned()
-}
-
-fn number(text: &str) -> u64 {
-    text.replace(',', "").parse().expect(text)
+    program::example("webhooks", &["examples/webhooks"])
 }

@@ -39,6 +39,7 @@ mod customer;
 mod dead_letters;
 mod decode;
 mod dump;
+mod figures;
 mod handle;
 mod input;
 mod interpret;
@@ -47,6 +48,7 @@ mod outcome;
 mod progress;
 mod refused;
 mod report;
+mod state_file;
 mod store;
 
 #[tokio::main(flavor = "current_thread")]

@@ -2,13 +2,12 @@
 
 use std::io::{self, Write as _};
 use std::path::PathBuf;
-use std::time::Duration;
 
 use anyhow::Result;
-use indicatif::HumanCount;
 
 use crate::args::Args;
 use crate::checkpoint::Checkpoint;
+use crate::figures::{count, dollars, rate, ratio, seconds};
 use crate::mode::Mode;
 use crate::store::Store;
 
@@ -128,24 +127,4 @@ impl Totals {
             most => format!("{most}, by customer {}", self.most_by),
         }
     }
-}
-
-fn dollars(cents: u64) -> String {
-    format!("${}.{:02}", count(cents / 100), cents % 100)
-}
-
-fn seconds(time: Duration) -> String {
-    format!("{:.1} s", time.as_secs_f64())
-}
-
-fn rate(rows: u64, time: Duration) -> u64 {
-    ratio(rows as f64, time) as u64
-}
-
-fn ratio(amount: f64, time: Duration) -> f64 {
-    amount / time.as_secs_f64().max(f64::MIN_POSITIVE)
-}
-
-fn count(number: u64) -> String {
-    HumanCount(number).to_string()
 }

@@ -10,25 +10,20 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use jiff::civil::Date;
 use redb::backends::InMemoryBackend;
-use redb::{
-    Database, DatabaseError, ReadOnlyDatabase, ReadableDatabase, ReadableTable as _, StorageError,
-    TableDefinition,
-};
-use tempfile::NamedTempFile;
+use redb::{Database, ReadableDatabase, ReadableTable as _, TableDefinition};
 
 use crate::checkpoint::Checkpoint;
 use crate::customer::Customer;
 use crate::dead_letters::{DeadLetter, DeadLetters, to_lines};
 use crate::input::Fingerprint;
 use crate::refused::Refused;
+use crate::state_file;
 
 const CUSTOMERS: TableDefinition<'_, u32, StoredCustomer> = TableDefinition::new("customers");
 const JOB: TableDefinition<'_, &str, u64> = TableDefinition::new("job");
@@ -58,12 +53,9 @@ impl Store {
         // Opening a database to write changes it, and a state that is refused is left as it is.
         let may_go_on = |checkpoint| may_go_on(folder, input, checkpoint);
         if !fresh {
-            peek(folder)?.map_or(Ok(()), may_go_on)?;
+            state_file::peek(folder, read_checkpoint)?.map_or(Ok(()), may_go_on)?;
         }
-        let database = match open_database(folder)? {
-            Some(database) => database,
-            None => create_database(folder, input)?,
-        };
+        let database = state_file::open_or_create(folder, |database| begin(database, input))?;
         if fresh {
             begin(&database, input)?;
         }
@@ -76,12 +68,7 @@ impl Store {
 
     /// Opens a state to look at it.
     pub fn open_existing(folder: &Path) -> Result<Self> {
-        let database = open_database(folder)?.ok_or_else(|| {
-            Refused(format!(
-                "{} holds no state; name its folder with --state FOLDER",
-                folder.display()
-            ))
-        })?;
+        let database = state_file::open_existing(folder)?;
         Self::new(database, None)
     }
 
@@ -200,10 +187,6 @@ impl Disk {
     }
 }
 
-fn database_file(folder: &Path) -> PathBuf {
-    folder.join("store.redb")
-}
-
 fn dead_letters_file(folder: &Path) -> PathBuf {
     folder.join("dead-letters.csv")
 }
@@ -218,68 +201,6 @@ fn may_go_on(folder: &Path, input: Fingerprint, checkpoint: Checkpoint) -> Resul
         .into());
     }
     DeadLetters::check(&dead_letters_file(folder), checkpoint.dead_letter_bytes)
-}
-
-/// The last commit, unless there is none, or it must be found by a repair after a kill.
-fn peek(folder: &Path) -> Result<Option<Checkpoint>> {
-    match ReadOnlyDatabase::open(database_file(folder)) {
-        Ok(database) => Ok(Some(read_checkpoint(&database)?)),
-        Err(DatabaseError::RepairAborted) => Ok(None),
-        Err(error) => none_if_absent(folder, error),
-    }
-}
-
-fn open_database(folder: &Path) -> Result<Option<Database>> {
-    match Database::open(database_file(folder)) {
-        Ok(database) => Ok(Some(database)),
-        Err(error) => none_if_absent(folder, error),
-    }
-}
-
-fn none_if_absent<T>(folder: &Path, error: DatabaseError) -> Result<Option<T>> {
-    match error {
-        DatabaseError::Storage(StorageError::Io(error))
-            if error.kind() == io::ErrorKind::NotFound =>
-        {
-            Ok(None)
-        }
-        DatabaseError::DatabaseAlreadyOpen => Err(in_use(folder)),
-        error => Err(Refused(format!(
-            "cannot open the state in {}: {error}; \
-             put it right, or name another folder with --state FOLDER",
-            folder.display()
-        ))
-        .into()),
-    }
-}
-
-/// A new database gets its name only once it is whole, so that a kill leaves none that cannot be opened.
-fn create_database(folder: &Path, input: Fingerprint) -> Result<Database> {
-    let refuse = |error: io::Error| {
-        Refused(format!(
-            "cannot make a state folder of {}: {error}; name another with --state FOLDER",
-            folder.display()
-        ))
-    };
-    fs::create_dir_all(folder).map_err(refuse)?;
-    let file = NamedTempFile::new_in(folder)
-        .map_err(refuse)?
-        .into_temp_path();
-    let database = Database::create(&file)?;
-    begin(&database, input)?;
-    match file.persist_noclobber(database_file(folder)) {
-        Ok(_) => Ok(database),
-        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Err(in_use(folder)),
-        Err(error) => Err(error.error).context("cannot name the new store"),
-    }
-}
-
-fn in_use(folder: &Path) -> anyhow::Error {
-    Refused(format!(
-        "{} is in use by another process; wait for it, or name another folder with --state FOLDER",
-        folder.display()
-    ))
-    .into()
 }
 
 /// Forgets whatever there is, and sets the position before the first row of an input.
