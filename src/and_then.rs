@@ -14,32 +14,32 @@ use crate::fold::Fold;
 use crate::offsets::ReadOffset;
 use crate::order::Order;
 use crate::partitions::Partitions;
+use crate::run::Run;
 use crate::running::{Running, running_stream};
 use crate::source::Read;
 use crate::try_drive::TryDrive;
-use crate::verdict::Tried;
 use crate::window::Window;
 
 /// Stream for the [`try_then`](crate::Ordered::try_then) and [`and_then`](crate::TryOrdered::and_then) methods.
 #[pin_project]
 #[must_use = "streams do nothing unless polled"]
-pub struct AndThen<St, M, T, E, By, Off, P, H, Fut, W> {
+pub struct AndThen<St, M, T, E, By, Off, P, X, W> {
     #[pin]
-    fold: Fold<St, M, T, E, By, Off, P, H, Fut, Tried, W>,
+    fold: Fold<St, M, T, E, By, Off, P, X, W>,
 }
 
-impl<St, M, T, E, By, Off, P, H, Fut, W> AndThen<St, M, T, E, By, Off, P, H, Fut, W> {
-    pub(crate) fn new(fold: Fold<St, M, T, E, By, Off, P, H, Fut, Tried, W>) -> Self {
+impl<St, M, T, E, By, Off, P, X, W> AndThen<St, M, T, E, By, Off, P, X, W> {
+    pub(crate) fn new(fold: Fold<St, M, T, E, By, Off, P, X, W>) -> Self {
         Self { fold }
     }
 }
 
 running_stream! {
-    impl<St, M, T, E, By, Off, P, H, Fut, W> AndThen;
+    impl<St, M, T, E, By, Off, P, X, W> AndThen;
     verb "try_then(|_| std::future::pending::<Result<(), ()>>())"
 }
 
-impl<St, M, T, E, By, Off, P, H, Fut, W, Item> AndThen<St, M, T, E, By, Off, P, H, Fut, W>
+impl<St, M, T, E, By, Off, P, X, W, Item> AndThen<St, M, T, E, By, Off, P, X, W>
 where
     Self: Running<Item = Result<Item, E>>,
 {
@@ -80,15 +80,13 @@ where
     }
 }
 
-impl<St, M, T, O, R, E, By, Off, P, H, Fut, W> Stream
-    for AndThen<St, M, T, E, By, Off, P, H, Fut, W>
+impl<St, M, T, O, R, E, By, Off, P, X, W> Stream for AndThen<St, M, T, E, By, Off, P, X, W>
 where
     M: Read<St, T, E>,
     By: Order<T>,
     Off: ReadOffset<T, Offset = O>,
     P: Partitions<T>,
-    H: FnMut(T) -> Fut,
-    Fut: Future<Output = Result<R, E>>,
+    X: Run<T, Ok = R, Error = E>,
     W: Window<P::Key, Offset = O, Result = R, Emitted = (R, O)>,
 {
     type Item = Result<(R, O), E>;
@@ -102,15 +100,13 @@ where
     }
 }
 
-impl<St, M, T, O, R, E, By, Off, P, H, Fut, W> FusedStream
-    for AndThen<St, M, T, E, By, Off, P, H, Fut, W>
+impl<St, M, T, O, R, E, By, Off, P, X, W> FusedStream for AndThen<St, M, T, E, By, Off, P, X, W>
 where
     M: Read<St, T, E>,
     By: Order<T>,
     Off: ReadOffset<T, Offset = O>,
     P: Partitions<T>,
-    H: FnMut(T) -> Fut,
-    Fut: Future<Output = Result<R, E>>,
+    X: Run<T, Ok = R, Error = E>,
     W: Window<P::Key, Offset = O, Result = R, Emitted = (R, O)>,
 {
     fn is_terminated(&self) -> bool {
@@ -118,15 +114,13 @@ where
     }
 }
 
-impl<St, M, T, O, R, E, By, Off, P, H, Fut, W> Running
-    for AndThen<St, M, T, E, By, Off, P, H, Fut, W>
+impl<St, M, T, O, R, E, By, Off, P, X, W> Running for AndThen<St, M, T, E, By, Off, P, X, W>
 where
     M: Read<St, T, E>,
     By: Order<T>,
     Off: ReadOffset<T, Offset = O>,
     P: Partitions<T>,
-    H: FnMut(T) -> Fut,
-    Fut: Future<Output = Result<R, E>>,
+    X: Run<T, Ok = R, Error = E>,
     W: Window<P::Key, Offset = O, Result = R, Emitted = (R, O)>,
 {
     fn poll_advance(self: Pin<&mut Self>, cx: &mut Context<'_>) {
@@ -134,10 +128,11 @@ where
     }
 }
 
-impl<St, M, T, E, By, Off, P, H, Fut, W> fmt::Debug for AndThen<St, M, T, E, By, Off, P, H, Fut, W>
+impl<St, M, T, E, By, Off, P, X, W> fmt::Debug for AndThen<St, M, T, E, By, Off, P, X, W>
 where
     By: Order<T>,
     P: Partitions<T>,
+    X: Run<T>,
     W: Window<P::Key>,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

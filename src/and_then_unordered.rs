@@ -14,34 +14,34 @@ use crate::fold::Fold;
 use crate::offsets::ReadOffset;
 use crate::order::Order;
 use crate::partitions::Partitions;
+use crate::run::Run;
 use crate::running::{Running, running_stream};
 use crate::source::Read;
 use crate::try_drive::TryDrive;
 use crate::unordered::Unordered;
-use crate::verdict::Tried;
 use crate::window::Window;
 
 /// Stream for the [`try_then_unordered`](crate::Ordered::try_then_unordered) and
 /// [`and_then_unordered`](crate::TryOrdered::and_then_unordered) methods.
 #[pin_project]
 #[must_use = "streams do nothing unless polled"]
-pub struct AndThenUnordered<St, M, T, E, By, Off, P, H, Fut, W> {
+pub struct AndThenUnordered<St, M, T, E, By, Off, P, X, W> {
     #[pin]
-    fold: Fold<St, M, T, E, By, Off, P, H, Fut, Tried, W>,
+    fold: Fold<St, M, T, E, By, Off, P, X, W>,
 }
 
-impl<St, M, T, E, By, Off, P, H, Fut, W> AndThenUnordered<St, M, T, E, By, Off, P, H, Fut, W> {
-    pub(crate) fn new(fold: Fold<St, M, T, E, By, Off, P, H, Fut, Tried, W>) -> Self {
+impl<St, M, T, E, By, Off, P, X, W> AndThenUnordered<St, M, T, E, By, Off, P, X, W> {
+    pub(crate) fn new(fold: Fold<St, M, T, E, By, Off, P, X, W>) -> Self {
         Self { fold }
     }
 }
 
 running_stream! {
-    impl<St, M, T, E, By, Off, P, H, Fut, W> AndThenUnordered;
+    impl<St, M, T, E, By, Off, P, X, W> AndThenUnordered;
     verb "try_then_unordered(|_| std::future::pending::<Result<(), ()>>())"
 }
 
-impl<St, M, T, E, By, Off, P, H, Fut, W, Item> AndThenUnordered<St, M, T, E, By, Off, P, H, Fut, W>
+impl<St, M, T, E, By, Off, P, X, W, Item> AndThenUnordered<St, M, T, E, By, Off, P, X, W>
 where
     Self: Running<Item = Result<Item, E>>,
 {
@@ -82,15 +82,13 @@ where
     }
 }
 
-impl<St, M, T, O, R, E, By, Off, P, H, Fut, W> Stream
-    for AndThenUnordered<St, M, T, E, By, Off, P, H, Fut, W>
+impl<St, M, T, O, R, E, By, Off, P, X, W> Stream for AndThenUnordered<St, M, T, E, By, Off, P, X, W>
 where
     M: Read<St, T, E>,
     By: Order<T>,
     Off: ReadOffset<T, Offset = O>,
     P: Partitions<T>,
-    H: FnMut(T) -> Fut,
-    Fut: Future<Output = Result<R, E>>,
+    X: Run<T, Ok = R, Error = E>,
     W: Window<P::Key, Offset = O, Result = R, Emitted = (R, Unordered<O>)>,
 {
     type Item = Result<(R, Unordered<O>), E>;
@@ -104,15 +102,14 @@ where
     }
 }
 
-impl<St, M, T, O, R, E, By, Off, P, H, Fut, W> FusedStream
-    for AndThenUnordered<St, M, T, E, By, Off, P, H, Fut, W>
+impl<St, M, T, O, R, E, By, Off, P, X, W> FusedStream
+    for AndThenUnordered<St, M, T, E, By, Off, P, X, W>
 where
     M: Read<St, T, E>,
     By: Order<T>,
     Off: ReadOffset<T, Offset = O>,
     P: Partitions<T>,
-    H: FnMut(T) -> Fut,
-    Fut: Future<Output = Result<R, E>>,
+    X: Run<T, Ok = R, Error = E>,
     W: Window<P::Key, Offset = O, Result = R, Emitted = (R, Unordered<O>)>,
 {
     fn is_terminated(&self) -> bool {
@@ -120,15 +117,14 @@ where
     }
 }
 
-impl<St, M, T, O, R, E, By, Off, P, H, Fut, W> Running
-    for AndThenUnordered<St, M, T, E, By, Off, P, H, Fut, W>
+impl<St, M, T, O, R, E, By, Off, P, X, W> Running
+    for AndThenUnordered<St, M, T, E, By, Off, P, X, W>
 where
     M: Read<St, T, E>,
     By: Order<T>,
     Off: ReadOffset<T, Offset = O>,
     P: Partitions<T>,
-    H: FnMut(T) -> Fut,
-    Fut: Future<Output = Result<R, E>>,
+    X: Run<T, Ok = R, Error = E>,
     W: Window<P::Key, Offset = O, Result = R, Emitted = (R, Unordered<O>)>,
 {
     fn poll_advance(self: Pin<&mut Self>, cx: &mut Context<'_>) {
@@ -136,11 +132,11 @@ where
     }
 }
 
-impl<St, M, T, E, By, Off, P, H, Fut, W> fmt::Debug
-    for AndThenUnordered<St, M, T, E, By, Off, P, H, Fut, W>
+impl<St, M, T, E, By, Off, P, X, W> fmt::Debug for AndThenUnordered<St, M, T, E, By, Off, P, X, W>
 where
     By: Order<T>,
     P: Partitions<T>,
+    X: Run<T>,
     W: Window<P::Key>,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -3,7 +3,6 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::fmt;
-use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -13,9 +12,8 @@ use pin_project::pin_project;
 use crate::offsets::ReadOffset;
 use crate::order::{Arrival, Order};
 use crate::partitions::Partitions;
-use crate::slots::{Polled, Slots, Woken};
+use crate::run::{Polled, Run, Woken};
 use crate::source::Read;
-use crate::verdict::Verdict;
 use crate::window::Window;
 
 /// How many items are pulled and handlers polled in one poll. No more than tokio's own budget for a task: of handlers
@@ -27,22 +25,21 @@ const RESULTS_PER_TURN: u32 = 256;
 
 /// Folds running handlers over a source.
 #[pin_project]
-pub(crate) struct Fold<St, M, T, E, By, Off, P, H, Fut, V, W> {
-    core: Core<T, E, By, Off, P, H, Fut, V, W>,
+pub(crate) struct Fold<St, M, T, E, By, Off, P, X, W> {
+    core: Core<T, E, By, Off, P, X, W>,
     #[pin]
     source: St,
     _read: PhantomData<fn() -> M>,
 }
 
 /// All but the source.
-struct Core<T, E, By, Off, P, H, Fut, V, W> {
+struct Core<T, E, By, Off, P, X, W> {
     /// First, so that a drop silences all wakers before anything else is dropped.
-    slots: Slots<Fut>,
+    run: X,
     window: W,
     order: By,
     offsets: Off,
     partitions: P,
-    handler: H,
     limits: Limits,
     /// What may go on once it has a slot, the oldest first: a handler that waited without one, or what waits behind a handler
     /// that has finished.
@@ -57,7 +54,7 @@ struct Core<T, E, By, Off, P, H, Fut, V, W> {
     woken_first: bool,
     /// Set while the caller's code runs, so it stays set when that panics.
     poisoned: bool,
-    _types: PhantomData<fn() -> (T, V)>,
+    _item: PhantomData<fn() -> T>,
 }
 
 /// The most items at once.
@@ -104,24 +101,23 @@ enum Turn<Emitted, E> {
     },
 }
 
-impl<St, M, T, E, By, Off, P, H, Fut, V, W> Fold<St, M, T, E, By, Off, P, H, Fut, V, W> {
+impl<St, M, T, E, By, Off, P, X, W> Fold<St, M, T, E, By, Off, P, X, W> {
     pub(crate) fn new(
         source: St,
         order: By,
         offsets: Off,
         partitions: P,
-        handler: H,
+        run: X,
         limits: Limits,
         window: W,
     ) -> Self {
         Self {
             core: Core {
-                slots: Slots::new(),
+                run,
                 window,
                 order,
                 offsets,
                 partitions,
-                handler,
                 limits,
                 ready: BinaryHeap::new(),
                 state: State::Open,
@@ -130,7 +126,7 @@ impl<St, M, T, E, By, Off, P, H, Fut, V, W> Fold<St, M, T, E, By, Off, P, H, Fut
                 results: RESULTS_PER_TURN,
                 woken_first: false,
                 poisoned: false,
-                _types: PhantomData,
+                _item: PhantomData,
             },
             source,
             _read: PhantomData,
@@ -145,8 +141,11 @@ impl<St, M, T, E, By, Off, P, H, Fut, V, W> Fold<St, M, T, E, By, Off, P, H, Fut
         self.source
     }
 
-    pub(crate) fn running(&self) -> usize {
-        self.core.slots.running()
+    pub(crate) fn running(&self) -> usize
+    where
+        X: Run<T>,
+    {
+        self.core.run.running()
     }
 
     pub(crate) fn is_terminated(&self) -> bool {
@@ -154,7 +153,7 @@ impl<St, M, T, E, By, Off, P, H, Fut, V, W> Fold<St, M, T, E, By, Off, P, H, Fut
     }
 }
 
-impl<St, M, T, E, By, Off, P, H, Fut, V, W> Fold<St, M, T, E, By, Off, P, H, Fut, V, W>
+impl<St, M, T, E, By, Off, P, X, W> Fold<St, M, T, E, By, Off, P, X, W>
 where
     By: Order<T>,
 {
@@ -167,7 +166,7 @@ where
     }
 }
 
-impl<St, M, T, E, By, Off, P, H, Fut, V, W> Fold<St, M, T, E, By, Off, P, H, Fut, V, W> {
+impl<St, M, T, E, By, Off, P, X, W> Fold<St, M, T, E, By, Off, P, X, W> {
     pub(crate) fn finished<L>(&self) -> usize
     where
         W: Window<L>,
@@ -186,6 +185,7 @@ impl<St, M, T, E, By, Off, P, H, Fut, V, W> Fold<St, M, T, E, By, Off, P, H, Fut
     pub(crate) fn debug<L>(&self, mut debug: fmt::DebugStruct<'_, '_>) -> fmt::Result
     where
         By: Order<T>,
+        X: Run<T>,
         W: Window<L>,
     {
         debug
@@ -218,16 +218,13 @@ impl<St, M, T, E, By, Off, P, H, Fut, V, W> Fold<St, M, T, E, By, Off, P, H, Fut
     }
 }
 
-impl<St, M, T, E, By, Off, O, P, L, H, Fut, Out, V, R, W>
-    Fold<St, M, T, E, By, Off, P, H, Fut, V, W>
+impl<St, M, T, E, By, Off, O, P, L, X, R, W> Fold<St, M, T, E, By, Off, P, X, W>
 where
     M: Read<St, T, E>,
     By: Order<T>,
     Off: ReadOffset<T, Offset = O>,
     P: Partitions<T, Key = L>,
-    H: FnMut(T) -> Fut,
-    Fut: Future<Output = Out>,
-    V: Verdict<Out, Ok = R, Error = E>,
+    X: Run<T, Ok = R, Error = E>,
     W: Window<L, Offset = O, Result = R>,
 {
     /// The next result, as a `Stream` gives it.
@@ -263,7 +260,7 @@ where
         // The task's own waker comes last: it may panic, or run the task at once.
         if let Turn::Idle { again } = turn {
             core.results = RESULTS_PER_TURN;
-            if again || !core.slots.sleep(cx.waker()) {
+            if again || !core.run.sleep(cx.waker()) {
                 cx.waker().wake_by_ref();
             }
         }
@@ -271,14 +268,12 @@ where
     }
 }
 
-impl<T, E, By, Off, O, P, L, H, Fut, Out, V, R, W> Core<T, E, By, Off, P, H, Fut, V, W>
+impl<T, E, By, Off, O, P, L, X, R, W> Core<T, E, By, Off, P, X, W>
 where
     By: Order<T>,
     Off: ReadOffset<T, Offset = O>,
     P: Partitions<T, Key = L>,
-    H: FnMut(T) -> Fut,
-    Fut: Future<Output = Out>,
-    V: Verdict<Out, Ok = R, Error = E>,
+    X: Run<T, Ok = R, Error = E>,
     W: Window<L, Offset = O, Result = R>,
 {
     fn turn<St, M>(&mut self, mut source: Pin<&mut St>, emit: bool) -> Turn<W::Emitted, E>
@@ -294,14 +289,19 @@ where
             }
             self.results -= 1;
         }
-        if self.slots.begin_round() {
+        if self.run.begin_round() {
             self.ask_source();
         }
         loop {
-            if let Some(emitted) = self.serve(emit, None) {
-                return Turn::Emit(emitted);
+            if self.has_ready() {
+                let mut emitted = None;
+                self.serve(emit, &mut emitted);
+                if let Some(emitted) = emitted {
+                    return Turn::Emit(emitted);
+                }
             }
-            if !(std::mem::take(&mut self.woken_first) && self.slots.has_woken()) {
+            let woken_first = std::mem::take(&mut self.woken_first) && self.run.has_woken();
+            if !woken_first && !self.may_return() {
                 if let Some(emitted) = self.admit::<St, M>(source.as_mut(), emit) {
                     self.woken_first = true;
                     return Turn::Emit(emitted);
@@ -331,7 +331,7 @@ where
         M: Read<St, T, E>,
     {
         while self.may_pull() && self.spend() {
-            let mut cx = Context::from_waker(self.slots.source_waker());
+            let mut cx = Context::from_waker(self.run.source_waker());
             let item = match M::poll_item(source.as_mut(), &mut cx) {
                 Poll::Ready(Some(Ok(item))) => item,
                 Poll::Ready(Some(Err(error))) => {
@@ -359,9 +359,9 @@ where
                     continue;
                 }
             };
-            let place = self.slots.vacant();
-            match self.slots.start(place, ticket, (self.handler)(item)) {
-                Polled::Ready(output) => match V::judge(output) {
+            let place = self.run.vacant();
+            match self.run.start(place, ticket, item) {
+                Polled::Ready(output) => match output {
                     Ok(result) if emit => {
                         let emitted = self.window.pass(offset, partition, result);
                         if emitted.is_some() {
@@ -380,7 +380,7 @@ where
                     }
                 },
                 Polled::Pending | Polled::NeedsSlot => {
-                    self.slots.take(place);
+                    self.run.take(place);
                     self.order.hold(place, claim);
                     self.window.admit(offset, partition);
                 }
@@ -392,8 +392,8 @@ where
     /// Polls the handlers that were woken, until a result comes out.
     fn poll_woken(&mut self, emit: bool) -> Option<W::Emitted> {
         let mut emitted = None;
-        while emitted.is_none() && self.has_credit() {
-            let place = match self.slots.next_woken() {
+        while (emitted.is_none() || self.may_return()) && self.has_credit() {
+            let place = match self.run.next_woken() {
                 Some(Woken::Slot(place)) => place,
                 Some(Woken::Source) => {
                     self.ask_source();
@@ -401,38 +401,66 @@ where
                 }
                 None => break,
             };
-            if !self.slots.is_awake(place) {
+            if !self.run.is_awake(place) {
                 continue;
             }
             self.credit -= 1;
-            let polled = self.slots.poll(place);
+            let polled = self.run.poll(place);
             self.settle(place, polled, emit, &mut emitted);
-            emitted = self.serve(emit, emitted);
+            if self.has_ready() && !self.may_return() {
+                self.serve(emit, &mut emitted);
+            }
+        }
+        if self.has_ready() {
+            self.serve(emit, &mut emitted);
         }
         emitted
     }
 
     /// Gives free slots to what is ready, the oldest first. Does not stop at a result: what may run is to run.
-    fn serve(&mut self, emit: bool, mut emitted: Option<W::Emitted>) -> Option<W::Emitted> {
-        while !self.ready.is_empty() && self.has_free_slot() && self.spend() {
-            let Some(Reverse(Ready { arrival, place })) = self.ready.pop() else {
-                break;
-            };
-            if self.slots.is_running(place) {
-                let polled = self.slots.grant(place);
-                self.settle(place, polled, emit, &mut emitted);
-            } else if self.may_start(arrival) {
-                self.succeed(place, emit, &mut emitted);
+    fn serve(&mut self, emit: bool, emitted: &mut Option<W::Emitted>) {
+        while self.has_free_slot() || self.free_slot_past_failure() {
+            let going_on = self.ready.peek().map(|&Reverse(ready)| ready);
+            let waiting = self
+                .order
+                .oldest_ready()
+                .map(|ticket| (ticket, self.window.arrival(ticket)));
+            let waiting = waiting.filter(|&(_, arrival)| self.may_start(arrival));
+            match (going_on, waiting) {
+                (None, None) => break,
+                _ if !self.spend() => break,
+                (Some(ready), waiting)
+                    if waiting.is_none_or(|(_, arrival)| ready.arrival < arrival) =>
+                {
+                    let Ready { arrival, place } = ready;
+                    self.ready.pop();
+                    if !self.may_start(arrival) {
+                        continue;
+                    }
+                    if self.run.is_running(place) {
+                        let polled = self.run.grant(place);
+                        self.settle(place, polled, emit, emitted);
+                    } else {
+                        self.succeed(place, emit, emitted);
+                    }
+                }
+                (_, Some((ticket, _))) => {
+                    let place = self.run.vacant();
+                    self.run.take(place);
+                    let item = self.order.start_ready(place);
+                    let polled = self.run.start(place, ticket, item);
+                    self.settle(place, polled, emit, emitted);
+                }
+                (Some(_), None) => unreachable!("nothing is older than the only one"),
             }
         }
-        emitted
     }
 
     /// A handler was polled.
     fn settle(
         &mut self,
         place: usize,
-        polled: Polled<Out>,
+        polled: Polled<Result<R, E>>,
         emit: bool,
         emitted: &mut Option<W::Emitted>,
     ) {
@@ -445,7 +473,7 @@ where
             }
             Polled::Pending => {}
             Polled::NeedsSlot => {
-                let arrival = self.window.arrival(self.slots.ticket(place));
+                let arrival = self.window.arrival(self.run.ticket(place));
                 self.ready.push(Reverse(Ready { arrival, place }));
             }
         }
@@ -456,13 +484,14 @@ where
     fn goes_on(&mut self, place: usize) -> bool {
         let Some(ticket) = self.order.successor(place) else {
             self.order.release(place);
-            self.slots.give_back(place);
+            self.run.give_back(place);
             return false;
         };
         let arrival = self.window.arrival(ticket);
         let now = self.ready.is_empty()
             && self.has_free_slot()
             && self.may_start(arrival)
+            && !self.may_return()
             && self.spend();
         if !now {
             self.ready.push(Reverse(Ready { arrival, place }));
@@ -474,7 +503,7 @@ where
     fn succeed(&mut self, place: usize, emit: bool, emitted: &mut Option<W::Emitted>) {
         while let Some(ticket) = self.order.successor(place) {
             let item = self.order.succeed(place);
-            match self.slots.start(place, ticket, (self.handler)(item)) {
+            match self.run.start(place, ticket, item) {
                 Polled::Ready(output) => self.finish(place, output, emit, emitted),
                 Polled::Pending | Polled::NeedsSlot => return,
             }
@@ -484,9 +513,15 @@ where
         }
     }
 
-    fn finish(&mut self, place: usize, output: Out, emit: bool, emitted: &mut Option<W::Emitted>) {
-        let ticket = self.slots.ticket(place);
-        match V::judge(output) {
+    fn finish(
+        &mut self,
+        place: usize,
+        output: Result<R, E>,
+        emit: bool,
+        emitted: &mut Option<W::Emitted>,
+    ) {
+        let ticket = self.run.ticket(place);
+        match output {
             Ok(result) if emit && emitted.is_none() => {
                 *emitted = self.window.finish(ticket, result);
             }
@@ -522,13 +557,41 @@ where
 
     fn may_pull(&self) -> bool {
         self.state == State::Open
-            && self.ready.is_empty()
+            && !self.has_ready()
             && self.has_free_slot()
             && self.window.has_room(self.limits.look_ahead)
     }
 
+    /// Whether anything needs but a slot to go on or start.
+    fn has_ready(&self) -> bool {
+        !self.ready.is_empty() || self.order.oldest_ready().is_some()
+    }
+
+    /// Whether a handler that waits without a slot may be done: it goes before anything younger, so it is looked at first.
+    fn may_return(&self) -> bool {
+        self.run.running() > self.run.held() && self.run.has_woken()
+    }
+
+    /// A handler past a failure is not waited for: where one before it needs a slot, it goes.
+    fn free_slot_past_failure(&mut self) -> bool {
+        let Some(failure) = &self.failure else {
+            return false;
+        };
+        let window = &self.window;
+        let going_on = self.ready.peek().map(|Reverse(ready)| ready.arrival);
+        let waiting = self
+            .order
+            .oldest_ready()
+            .map(|ticket| window.arrival(ticket));
+        let is_before = |arrival| arrival < failure.arrival;
+        (going_on.is_some_and(is_before) || waiting.is_some_and(is_before))
+            && self
+                .run
+                .drop_one(|ticket| window.arrival(ticket) >= failure.arrival)
+    }
+
     fn has_free_slot(&self) -> bool {
-        self.slots.held() < self.limits.max_parallel
+        self.run.held() < self.limits.max_parallel
     }
 
     /// The one place where the stream is found to be at its end.
@@ -538,7 +601,7 @@ where
             .as_ref()
             .is_some_and(|failure| self.window.has_reached(failure.arrival));
         if failed || (self.state == State::Closed && self.window.admitted() == 0) {
-            self.slots.clear();
+            self.run.clear();
             self.order.clear();
             self.window.clear();
             // Last: a drop that panics is not an end.

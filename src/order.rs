@@ -1,9 +1,13 @@
 //! Who may run next. No async: an item arrives, a handler finishes, and the order says what may start.
 
+mod by_access;
 mod by_group;
+mod unless;
 mod waiting;
 
+pub use self::by_access::{ByAccess, Each, Exclusively};
 pub use self::by_group::ByGroup;
+pub use self::unless::Unless;
 
 /// Decides which of the admitted items may run.
 ///
@@ -22,13 +26,27 @@ pub trait Order<T> {
     fn hold(&mut self, place: usize, claim: Self::Claim);
 
     /// The handler in this place has finished: the item that goes on there, if any.
-    fn successor(&self, place: usize) -> Option<u64>;
+    fn successor(&self, _place: usize) -> Option<u64> {
+        None
+    }
 
     /// Takes the item that [`successor`](Self::successor) named.
-    fn succeed(&mut self, place: usize) -> T;
+    fn succeed(&mut self, _place: usize) -> T {
+        unreachable!("no successor was named")
+    }
 
     /// The handler in this place has finished, and nothing goes on there.
     fn release(&mut self, place: usize);
+
+    /// The oldest of the items that no longer wait for anything but a slot, where they have no place yet.
+    fn oldest_ready(&self) -> Option<u64> {
+        None
+    }
+
+    /// Takes the item that [`oldest_ready`](Self::oldest_ready) named, to be started in this place.
+    fn start_ready(&mut self, _place: usize) -> T {
+        unreachable!("no item was named")
+    }
 
     /// How many items wait.
     fn waiting(&self) -> usize;

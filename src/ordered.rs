@@ -9,12 +9,14 @@ use futures_core::Stream;
 use crate::and_then::AndThen;
 use crate::and_then_unordered::AndThenUnordered;
 use crate::offsets::{Offsets, Position, ReadOffset};
-use crate::order::{ByGroup, Order};
+use crate::order::{ByAccess, ByGroup, Order};
 use crate::partitions::{ByPartition, Partitions, Whole};
+use crate::run::{InTask, RunWith};
 use crate::settings::Settings;
 use crate::source::Plain;
 use crate::then::Then;
 use crate::then_unordered::ThenUnordered;
+use crate::verdict::{Always, Tried};
 
 /// How a stream is to be ordered: settings, finished by one of the verbs
 /// [`then`](Self::then), [`then_unordered`](Self::then_unordered), [`try_then`](Self::try_then) and
@@ -37,11 +39,11 @@ use crate::then_unordered::ThenUnordered;
 /// # });
 /// ```
 #[must_use = "settings do nothing until a verb such as `.then(handler)` finishes them"]
-pub struct Ordered<St, By, Off, P> {
-    settings: Settings<St, By, Off, P>,
+pub struct Ordered<St, By, Off, P, X> {
+    settings: Settings<St, By, Off, P, X>,
 }
 
-impl<St, By> Ordered<St, By, Position, Whole> {
+impl<St, By> Ordered<St, By, Position, Whole, InTask> {
     #[track_caller]
     pub(crate) fn new(stream: St, order: By, max_parallel: usize) -> Self {
         Self {
@@ -50,7 +52,7 @@ impl<St, By> Ordered<St, By, Position, Whole> {
     }
 }
 
-impl<St, By, Off, P> Ordered<St, By, Off, P> {
+impl<St, By, Off, P, X> Ordered<St, By, Off, P, X> {
     /// Sets the most items that are admitted at once: pulled from the source and not yet emitted.
     ///
     /// An admitted item waits for its group, runs, or is finished and waits for its turn to come out. The default is
@@ -104,7 +106,7 @@ impl<St, By, Off, P> Ordered<St, By, Off, P> {
     /// assert_eq!(commits, [("a", 41), ("b", 43)]);
     /// # });
     /// ```
-    pub fn offsets<T, O, G>(self, offset: G) -> Ordered<St, By, Offsets<G, O>, P>
+    pub fn offsets<T, O, G>(self, offset: G) -> Ordered<St, By, Offsets<G, O>, P, X>
     where
         St: Stream<Item = T>,
         G: FnMut(&T) -> O,
@@ -150,7 +152,7 @@ impl<St, By, Off, P> Ordered<St, By, Off, P> {
     /// assert_eq!(commits, [('q', 3), ('p', 7), ('p', 8)]);
     /// # }
     /// ```
-    pub fn partitions<T, L, F>(self, partition: F) -> Ordered<St, By, Off, ByPartition<F, L>>
+    pub fn partitions<T, L, F>(self, partition: F) -> Ordered<St, By, Off, ByPartition<F, L>, X>
     where
         St: Stream<Item = T>,
         F: FnMut(&T) -> L,
@@ -161,7 +163,7 @@ impl<St, By, Off, P> Ordered<St, By, Off, P> {
     }
 }
 
-impl<St, F, K, S, T, Off, P> Ordered<St, ByGroup<F, K, S, T>, Off, P> {
+impl<St, F, K, S, T, Off, P, X> Ordered<St, ByGroup<F, K, S, T>, Off, P, X> {
     /// Sets how keys are hashed. The default, `RandomState`, is safe for keys that come from outside; a faster
     /// hasher saves a few nanoseconds an item.
     ///
@@ -184,14 +186,43 @@ impl<St, F, K, S, T, Off, P> Ordered<St, ByGroup<F, K, S, T>, Off, P> {
     pub fn with_hasher<H: BuildHasher>(
         self,
         hasher: H,
-    ) -> Ordered<St, ByGroup<F, K, H, T>, Off, P> {
+    ) -> Ordered<St, ByGroup<F, K, H, T>, Off, P, X> {
         Ordered {
             settings: self.settings.map_order(|order| order.with_hasher(hasher)),
         }
     }
 }
 
-impl<St, By, Off, P, T> Ordered<St, By, Off, P>
+impl<St, A, K, S, T, Off, P, X> Ordered<St, ByAccess<A, K, S, T>, Off, P, X> {
+    /// Sets how keys are hashed, as for one key.
+    ///
+    /// ```
+    /// use std::hash::{BuildHasherDefault, DefaultHasher};
+    ///
+    /// use futures::{StreamExt as _, stream};
+    /// use ordered_by_group::prelude::*;
+    ///
+    /// # futures::executor::block_on(async {
+    /// let results: Vec<_> = stream::iter([(1, 2), (2, 3)])
+    ///     .ordered_by_groups(|&(from, to)| [from, to], 2)
+    ///     .with_hasher(BuildHasherDefault::<DefaultHasher>::default())
+    ///     .then(|(from, to)| async move { from + to })
+    ///     .collect()
+    ///     .await;
+    /// assert_eq!(results, [(3, 0), (5, 1)]);
+    /// # });
+    /// ```
+    pub fn with_hasher<H: BuildHasher>(
+        self,
+        hasher: H,
+    ) -> Ordered<St, ByAccess<A, K, H, T>, Off, P, X> {
+        Ordered {
+            settings: self.settings.map_order(|order| order.with_hasher(hasher)),
+        }
+    }
+}
+
+impl<St, By, Off, P, X, T> Ordered<St, By, Off, P, X>
 where
     St: Stream<Item = T>,
     By: Order<T>,
@@ -231,10 +262,11 @@ where
     pub fn then<H, Fut>(
         self,
         handler: H,
-    ) -> Then<St, T, By, Off, P, H, Fut, P::SourceOrder<Off::Offset, Fut::Output>>
+    ) -> Then<St, T, By, Off, P, X::Run, P::SourceOrder<Off::Offset, Fut::Output>>
     where
         H: FnMut(T) -> Fut,
         Fut: Future,
+        X: RunWith<T, H, Fut, Always>,
     {
         Then::new(self.settings.fold(handler, P::source_order()))
     }
@@ -273,10 +305,11 @@ where
     pub fn then_unordered<H, Fut>(
         self,
         handler: H,
-    ) -> ThenUnordered<St, T, By, Off, P, H, Fut, P::CompletionOrder<Off::Offset, Fut::Output>>
+    ) -> ThenUnordered<St, T, By, Off, P, X::Run, P::CompletionOrder<Off::Offset, Fut::Output>>
     where
         H: FnMut(T) -> Fut,
         Fut: Future,
+        X: RunWith<T, H, Fut, Always>,
         Off::Offset: Clone,
     {
         ThenUnordered::new(self.settings.fold(handler, P::completion_order()))
@@ -315,10 +348,11 @@ where
     pub fn try_then<H, Fut, R, E>(
         self,
         handler: H,
-    ) -> AndThen<St, Plain, T, E, By, Off, P, H, Fut, P::SourceOrder<Off::Offset, R>>
+    ) -> AndThen<St, Plain, T, E, By, Off, P, X::Run, P::SourceOrder<Off::Offset, R>>
     where
         H: FnMut(T) -> Fut,
         Fut: Future<Output = Result<R, E>>,
+        X: RunWith<T, H, Fut, Tried>,
     {
         AndThen::new(self.settings.fold(handler, P::source_order()))
     }
@@ -354,17 +388,18 @@ where
     pub fn try_then_unordered<H, Fut, R, E>(
         self,
         handler: H,
-    ) -> AndThenUnordered<St, Plain, T, E, By, Off, P, H, Fut, P::CompletionOrder<Off::Offset, R>>
+    ) -> AndThenUnordered<St, Plain, T, E, By, Off, P, X::Run, P::CompletionOrder<Off::Offset, R>>
     where
         H: FnMut(T) -> Fut,
         Fut: Future<Output = Result<R, E>>,
+        X: RunWith<T, H, Fut, Tried>,
         Off::Offset: Clone,
     {
         AndThenUnordered::new(self.settings.fold(handler, P::completion_order()))
     }
 }
 
-impl<St, By, Off, P> fmt::Debug for Ordered<St, By, Off, P> {
+impl<St, By, Off, P, X> fmt::Debug for Ordered<St, By, Off, P, X> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.settings.debug(f.debug_struct("Ordered"))
     }

@@ -20,7 +20,8 @@ macro_rules! running_stream {
         verb $verb:literal
     ) => {
         impl<$($generic),*> $name<$($generic),*> {
-            /// How many handler futures there are, at most `max_parallel`.
+            /// How many handler futures there are: at most `max_parallel`, besides those that wait
+            /// [without a slot](crate::without_slot).
             ///
             /// ```
             /// use futures::{FutureExt as _, StreamExt as _, stream};
@@ -32,7 +33,10 @@ macro_rules! running_stream {
             /// assert!(results.next().now_or_never().is_none());
             /// assert_eq!(results.running(), 2);
             /// ```
-            pub fn running(&self) -> usize {
+            pub fn running(&self) -> usize
+            where
+                X: Run<T>,
+            {
                 self.fold.running()
             }
 

@@ -5,16 +5,18 @@ use std::fmt;
 use crate::fold::{Fold, Limits};
 use crate::offsets::{Offsets, Position};
 use crate::partitions::{ByPartition, Whole};
+use crate::run::{InTask, RunWith};
 
-pub(crate) struct Settings<St, By, Off, P> {
+pub(crate) struct Settings<St, By, Off, P, X> {
     stream: St,
     order: By,
     offsets: Off,
     partitions: P,
+    run: X,
     limits: Limits,
 }
 
-impl<St, By> Settings<St, By, Position, Whole> {
+impl<St, By> Settings<St, By, Position, Whole, InTask> {
     #[track_caller]
     pub(crate) fn new(stream: St, order: By, max_parallel: usize) -> Self {
         assert!(
@@ -26,6 +28,7 @@ impl<St, By> Settings<St, By, Position, Whole> {
             order,
             offsets: Position::new(),
             partitions: Whole,
+            run: InTask,
             limits: Limits {
                 max_parallel,
                 look_ahead: max_parallel.saturating_mul(64).max(1024),
@@ -34,7 +37,7 @@ impl<St, By> Settings<St, By, Position, Whole> {
     }
 }
 
-impl<St, By, Off, P> Settings<St, By, Off, P> {
+impl<St, By, Off, P, X> Settings<St, By, Off, P, X> {
     #[track_caller]
     pub(crate) fn look_ahead(self, max_admitted: usize) -> Self {
         let Limits { max_parallel, .. } = self.limits;
@@ -52,32 +55,41 @@ impl<St, By, Off, P> Settings<St, By, Off, P> {
         }
     }
 
-    pub(crate) fn offsets<G, O>(self, offset: G) -> Settings<St, By, Offsets<G, O>, P> {
+    pub(crate) fn offsets<G, O>(self, offset: G) -> Settings<St, By, Offsets<G, O>, P, X> {
         Settings {
             stream: self.stream,
             order: self.order,
             offsets: Offsets::new(offset),
             partitions: self.partitions,
+            run: self.run,
             limits: self.limits,
         }
     }
 
-    pub(crate) fn partitions<F, L>(self, partition: F) -> Settings<St, By, Off, ByPartition<F, L>> {
+    pub(crate) fn partitions<F, L>(
+        self,
+        partition: F,
+    ) -> Settings<St, By, Off, ByPartition<F, L>, X> {
         Settings {
             stream: self.stream,
             order: self.order,
             offsets: self.offsets,
             partitions: ByPartition::new(partition),
+            run: self.run,
             limits: self.limits,
         }
     }
 
-    pub(crate) fn map_order<By2>(self, map: impl FnOnce(By) -> By2) -> Settings<St, By2, Off, P> {
+    pub(crate) fn map_order<By2>(
+        self,
+        map: impl FnOnce(By) -> By2,
+    ) -> Settings<St, By2, Off, P, X> {
         Settings {
             stream: self.stream,
             order: map(self.order),
             offsets: self.offsets,
             partitions: self.partitions,
+            run: self.run,
             limits: self.limits,
         }
     }
@@ -86,13 +98,16 @@ impl<St, By, Off, P> Settings<St, By, Off, P> {
         self,
         handler: H,
         window: W,
-    ) -> Fold<St, M, T, E, By, Off, P, H, Fut, V, W> {
+    ) -> Fold<St, M, T, E, By, Off, P, X::Run, W>
+    where
+        X: RunWith<T, H, Fut, V>,
+    {
         Fold::new(
             self.stream,
             self.order,
             self.offsets,
             self.partitions,
-            handler,
+            self.run.run(handler),
             self.limits,
             window,
         )

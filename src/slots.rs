@@ -4,11 +4,12 @@ mod ready_set;
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-pub(crate) use self::ready_set::Woken;
+pub use self::ready_set::Woken;
 use self::ready_set::{ReadySet, WakeHandle};
-use crate::without_slot::{Wish, poll_handler};
+use crate::without_slot::{self, Waits, Wish, poll_handler};
 
 /// Places for running futures, and the slots that they hold. A place is made when it is first needed and used again and
 /// again. A future keeps its place from its first poll to its last; its slot it may give up meanwhile.
@@ -26,6 +27,8 @@ struct Place<Fut> {
     /// The ticket of the item that runs here.
     ticket: u64,
     slot: Slot,
+    /// Made when the first future here waits without a slot.
+    waits: Option<Arc<Waits>>,
     waker: WakeHandle,
 }
 
@@ -40,13 +43,24 @@ enum Slot {
 }
 
 /// What a poll of a future came to.
-pub(crate) enum Polled<Output> {
+#[derive(Debug)]
+pub enum Polled<Output> {
     /// It is finished, and was dropped.
     Ready(Output),
     /// It is pending. Has it let go of its slot, or does it need one again, that is noted here.
     Pending,
     /// It is pending and needs a slot to go on: see [`Slots::grant`].
     NeedsSlot,
+}
+
+impl<Output> Polled<Output> {
+    pub(crate) fn map<Mapped>(self, map: impl FnOnce(Output) -> Mapped) -> Polled<Mapped> {
+        match self {
+            Self::Ready(output) => Polled::Ready(map(output)),
+            Self::Pending => Polled::Pending,
+            Self::NeedsSlot => Polled::NeedsSlot,
+        }
+    }
 }
 
 impl<Fut> Slots<Fut> {
@@ -101,6 +115,7 @@ impl<Fut> Slots<Fut> {
             future: Box::pin(None),
             ticket: 0,
             slot: Slot::Held,
+            waits: None,
             waker: self.ready.add_slot(place),
         });
         self.vacant.push(place);
@@ -141,6 +156,20 @@ impl<Fut> Slots<Fut> {
     #[must_use]
     pub(crate) fn sleep(&mut self, task: &Waker) -> bool {
         self.ready.sleep(task)
+    }
+
+    /// Drops a future that holds a slot, of those whose ticket is among these. Its place stays taken.
+    pub(crate) fn drop_one(&mut self, mut among: impl FnMut(u64) -> bool) -> bool {
+        let place = self.places.iter_mut().find(|place| {
+            place.future.is_some() && place.slot == Slot::Held && among(place.ticket)
+        });
+        let Some(place) = place else {
+            return false;
+        };
+        self.running -= 1;
+        self.held -= 1;
+        place.future.set(None);
+        true
     }
 
     /// Drops all futures.
@@ -199,9 +228,10 @@ impl<Fut: Future> Place<Fut> {
         let future = self.future.as_mut().as_pin_mut();
         let future = future.expect("only a future that runs is polled");
         let mut cx = Context::from_waker(self.waker.as_waker());
-        match poll_handler(future, &mut cx, has_slot) {
+        match poll_handler(future, &mut cx, &mut self.waits, has_slot) {
             (Poll::Ready(output), _) => {
                 self.future.set(None);
+                without_slot::forget(&mut self.waits);
                 Polled::Ready(output)
             }
             (Poll::Pending, Wish::None) => {

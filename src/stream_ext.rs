@@ -4,10 +4,12 @@ use std::hash::RandomState;
 
 use futures_core::Stream;
 
+use crate::access::Access;
 use crate::offsets::Position;
-use crate::order::ByGroup;
+use crate::order::{ByAccess, ByGroup, Each, Exclusively, Unless};
 use crate::ordered::Ordered;
 use crate::partitions::Whole;
+use crate::run::InTask;
 
 /// Orders a stream. Implemented for every [`Stream`].
 pub trait StreamExt: Stream {
@@ -43,12 +45,137 @@ pub trait StreamExt: Stream {
         self,
         key: F,
         max_parallel: usize,
-    ) -> Ordered<Self, ByGroup<F, K, RandomState, Self::Item>, Position, Whole>
+    ) -> Ordered<Self, ByGroup<F, K, RandomState, Self::Item>, Position, Whole, InTask>
     where
         F: FnMut(&Self::Item) -> K,
         Self: Sized,
     {
         Ordered::new(self, ByGroup::new(key, RandomState::new()), max_parallel)
+    }
+
+    /// Each item has several keys, and waits for every earlier unfinished item that shares one: a transfer touches two
+    /// accounts.
+    ///
+    /// An item waits for earlier ones that wait themselves, too: of `[A] [A, B] [B, C]` the third waits for the second. It
+    /// cannot deadlock, since items wait for earlier items only. An empty set, such as `None`, waits for nothing. A key that
+    /// stands in an item twice counts once. An item costs O(its keys), whatever waits.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `max_parallel` is 0.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use futures::{StreamExt as _, stream};
+    /// use ordered_by_group::prelude::*;
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// let start = tokio::time::Instant::now();
+    /// let transfers = [("ann", "bob"), ("cid", "dan"), ("bob", "cid")];
+    /// stream::iter(transfers)
+    ///     .ordered_by_groups(|&(from, to)| [from, to], 64)
+    ///     .then(|_| tokio::time::sleep(Duration::from_secs(1)))
+    ///     .for_each(|_| async {})
+    ///     .await;
+    /// // The first two run together; the third touches an account of each.
+    /// assert_eq!(start.elapsed(), Duration::from_secs(2));
+    /// # }
+    /// ```
+    #[track_caller]
+    fn ordered_by_groups<K, I, F>(
+        self,
+        keys: F,
+        max_parallel: usize,
+    ) -> Ordered<
+        Self,
+        ByAccess<Exclusively<F, I>, K, RandomState, Self::Item>,
+        Position,
+        Whole,
+        InTask,
+    >
+    where
+        F: FnMut(&Self::Item) -> I,
+        I: IntoIterator<Item = K>,
+        Self: Sized,
+    {
+        let order = ByAccess::new(Exclusively::new(keys), RandomState::new());
+        Ordered::new(self, order, max_parallel)
+    }
+
+    /// Each item has several keys, each [`Shared`](crate::Access::Shared) or [`Exclusive`](crate::Access::Exclusive): readers
+    /// run together, writers alone.
+    ///
+    /// An item waits for every earlier unfinished item that shares a key with it, unless both only share it; of
+    /// `[read] [write] [read]` the second reader waits for the writer. A key that stands in an item as both is exclusive.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `max_parallel` is 0.
+    ///
+    /// See [`Access`](crate::Access) for an example.
+    #[track_caller]
+    fn ordered_by_access<K, I, F>(
+        self,
+        access: F,
+        max_parallel: usize,
+    ) -> Ordered<Self, ByAccess<Each<F, I>, K, RandomState, Self::Item>, Position, Whole, InTask>
+    where
+        F: FnMut(&Self::Item) -> I,
+        I: IntoIterator<Item = Access<K>>,
+        Self: Sized,
+    {
+        let order = ByAccess::new(Each::new(access), RandomState::new());
+        Ordered::new(self, order, max_parallel)
+    }
+
+    /// The general form: an item waits for every earlier unfinished item that it cannot run together with.
+    ///
+    /// The tag is read when the item is pulled, since a running item belongs to its handler. The relation is called as
+    /// `can_run_together(earlier, later)`, so it need not be symmetric: an item starts once it can run together with each
+    /// unfinished item before it, as the later one. An item is compared at most once with each that was admitted before it
+    /// and is unfinished: set [`look_ahead`](Ordered::look_ahead) to what is needed. For relations that are equality of
+    /// keys, the other methods cost less.
+    ///
+    /// [`can_run_together::always`](crate::can_run_together::always) and [`never`](crate::can_run_together::never) are parallel
+    /// and serial execution.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `max_parallel` is 0.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use futures::{StreamExt as _, stream};
+    /// use ordered_by_group::prelude::*;
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// let start = tokio::time::Instant::now();
+    /// // Ranges of a file: those that do not overlap are written together.
+    /// stream::iter([0..4, 4..8, 2..6])
+    ///     .ordered_unless(|range| range.clone(), |a, b| a.end <= b.start || b.end <= a.start, 8)
+    ///     .then(|_| tokio::time::sleep(Duration::from_secs(1)))
+    ///     .for_each(|_| async {})
+    ///     .await;
+    /// assert_eq!(start.elapsed(), Duration::from_secs(2));
+    /// # }
+    /// ```
+    #[track_caller]
+    fn ordered_unless<K, F, C>(
+        self,
+        tag: F,
+        can_run_together: C,
+        max_parallel: usize,
+    ) -> Ordered<Self, Unless<F, C, K, Self::Item>, Position, Whole, InTask>
+    where
+        F: FnMut(&Self::Item) -> K,
+        C: FnMut(&K, &K) -> bool,
+        Self: Sized,
+    {
+        Ordered::new(self, Unless::new(tag, can_run_together), max_parallel)
     }
 }
 

@@ -15,38 +15,37 @@ use crate::fold::Fold;
 use crate::offsets::ReadOffset;
 use crate::order::Order;
 use crate::partitions::Partitions;
+use crate::run::Run;
 use crate::running::{Running, running_stream};
 use crate::source::Plain;
-use crate::verdict::Always;
 use crate::window::Window;
 
 /// Stream for the [`then`](crate::Ordered::then) method.
 #[pin_project]
 #[must_use = "streams do nothing unless polled"]
-pub struct Then<St, T, By, Off, P, H, Fut, W> {
+pub struct Then<St, T, By, Off, P, X, W> {
     #[pin]
-    fold: Fold<St, Plain, T, Infallible, By, Off, P, H, Fut, Always, W>,
+    fold: Fold<St, Plain, T, Infallible, By, Off, P, X, W>,
 }
 
-impl<St, T, By, Off, P, H, Fut, W> Then<St, T, By, Off, P, H, Fut, W> {
-    pub(crate) fn new(fold: Fold<St, Plain, T, Infallible, By, Off, P, H, Fut, Always, W>) -> Self {
+impl<St, T, By, Off, P, X, W> Then<St, T, By, Off, P, X, W> {
+    pub(crate) fn new(fold: Fold<St, Plain, T, Infallible, By, Off, P, X, W>) -> Self {
         Self { fold }
     }
 }
 
 running_stream! {
-    impl<St, T, By, Off, P, H, Fut, W> Then;
+    impl<St, T, By, Off, P, X, W> Then;
     verb "then(|_| std::future::pending::<()>())"
 }
 
-impl<St, T, O, R, By, Off, P, H, Fut, W> Stream for Then<St, T, By, Off, P, H, Fut, W>
+impl<St, T, O, R, By, Off, P, X, W> Stream for Then<St, T, By, Off, P, X, W>
 where
     St: Stream<Item = T>,
     By: Order<T>,
     Off: ReadOffset<T, Offset = O>,
     P: Partitions<T>,
-    H: FnMut(T) -> Fut,
-    Fut: Future<Output = R>,
+    X: Run<T, Ok = R, Error = Infallible>,
     W: Window<P::Key, Offset = O, Result = R, Emitted = (R, O)>,
 {
     type Item = (R, O);
@@ -63,14 +62,13 @@ where
     }
 }
 
-impl<St, T, O, R, By, Off, P, H, Fut, W> FusedStream for Then<St, T, By, Off, P, H, Fut, W>
+impl<St, T, O, R, By, Off, P, X, W> FusedStream for Then<St, T, By, Off, P, X, W>
 where
     St: Stream<Item = T>,
     By: Order<T>,
     Off: ReadOffset<T, Offset = O>,
     P: Partitions<T>,
-    H: FnMut(T) -> Fut,
-    Fut: Future<Output = R>,
+    X: Run<T, Ok = R, Error = Infallible>,
     W: Window<P::Key, Offset = O, Result = R, Emitted = (R, O)>,
 {
     fn is_terminated(&self) -> bool {
@@ -78,14 +76,13 @@ where
     }
 }
 
-impl<St, T, O, R, By, Off, P, H, Fut, W> Running for Then<St, T, By, Off, P, H, Fut, W>
+impl<St, T, O, R, By, Off, P, X, W> Running for Then<St, T, By, Off, P, X, W>
 where
     St: Stream<Item = T>,
     By: Order<T>,
     Off: ReadOffset<T, Offset = O>,
     P: Partitions<T>,
-    H: FnMut(T) -> Fut,
-    Fut: Future<Output = R>,
+    X: Run<T, Ok = R, Error = Infallible>,
     W: Window<P::Key, Offset = O, Result = R, Emitted = (R, O)>,
 {
     fn poll_advance(self: Pin<&mut Self>, cx: &mut Context<'_>) {
@@ -93,10 +90,11 @@ where
     }
 }
 
-impl<St, T, By, Off, P, H, Fut, W> fmt::Debug for Then<St, T, By, Off, P, H, Fut, W>
+impl<St, T, By, Off, P, X, W> fmt::Debug for Then<St, T, By, Off, P, X, W>
 where
     By: Order<T>,
     P: Partitions<T>,
+    X: Run<T>,
     W: Window<P::Key>,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -9,10 +9,12 @@ use futures_core::TryStream;
 use crate::and_then::AndThen;
 use crate::and_then_unordered::AndThenUnordered;
 use crate::offsets::{Offsets, Position, ReadOffset};
-use crate::order::{ByGroup, Order};
+use crate::order::{ByAccess, ByGroup, Order};
 use crate::partitions::{ByPartition, Partitions, Whole};
+use crate::run::{InTask, RunWith};
 use crate::settings::Settings;
 use crate::source::Fallible;
+use crate::verdict::Tried;
 
 /// How a stream of results is to be ordered: settings, finished by one of the verbs
 /// [`and_then`](Self::and_then) and [`and_then_unordered`](Self::and_then_unordered).
@@ -33,11 +35,11 @@ use crate::source::Fallible;
 /// # Ok::<_, String>(()) }).unwrap();
 /// ```
 #[must_use = "settings do nothing until a verb such as `.and_then(handler)` finishes them"]
-pub struct TryOrdered<St, By, Off, P> {
-    settings: Settings<St, By, Off, P>,
+pub struct TryOrdered<St, By, Off, P, X> {
+    settings: Settings<St, By, Off, P, X>,
 }
 
-impl<St, By> TryOrdered<St, By, Position, Whole> {
+impl<St, By> TryOrdered<St, By, Position, Whole, InTask> {
     #[track_caller]
     pub(crate) fn new(stream: St, order: By, max_parallel: usize) -> Self {
         Self {
@@ -46,7 +48,7 @@ impl<St, By> TryOrdered<St, By, Position, Whole> {
     }
 }
 
-impl<St, By, Off, P> TryOrdered<St, By, Off, P> {
+impl<St, By, Off, P, X> TryOrdered<St, By, Off, P, X> {
     /// Sets the most items that are admitted at once, as [`Ordered::look_ahead`](crate::Ordered::look_ahead).
     ///
     /// # Panics
@@ -90,7 +92,7 @@ impl<St, By, Off, P> TryOrdered<St, By, Off, P> {
     /// assert_eq!(results, [("a", 7), ("b", 9)]);
     /// # Ok::<_, String>(()) }).unwrap();
     /// ```
-    pub fn offsets<T, O, G>(self, offset: G) -> TryOrdered<St, By, Offsets<G, O>, P>
+    pub fn offsets<T, O, G>(self, offset: G) -> TryOrdered<St, By, Offsets<G, O>, P, X>
     where
         St: TryStream<Ok = T>,
         G: FnMut(&T) -> O,
@@ -117,7 +119,7 @@ impl<St, By, Off, P> TryOrdered<St, By, Off, P> {
     /// assert_eq!(results, [(7, ('p', 7)), (3, ('q', 3))]);
     /// # Ok::<_, String>(()) }).unwrap();
     /// ```
-    pub fn partitions<T, L, F>(self, partition: F) -> TryOrdered<St, By, Off, ByPartition<F, L>>
+    pub fn partitions<T, L, F>(self, partition: F) -> TryOrdered<St, By, Off, ByPartition<F, L>, X>
     where
         St: TryStream<Ok = T>,
         F: FnMut(&T) -> L,
@@ -128,7 +130,7 @@ impl<St, By, Off, P> TryOrdered<St, By, Off, P> {
     }
 }
 
-impl<St, F, K, S, T, Off, P> TryOrdered<St, ByGroup<F, K, S, T>, Off, P> {
+impl<St, F, K, S, T, Off, P, X> TryOrdered<St, ByGroup<F, K, S, T>, Off, P, X> {
     /// Sets how keys are hashed, as [`Ordered::with_hasher`](crate::Ordered::with_hasher).
     ///
     /// ```
@@ -150,14 +152,43 @@ impl<St, F, K, S, T, Off, P> TryOrdered<St, ByGroup<F, K, S, T>, Off, P> {
     pub fn with_hasher<H: BuildHasher>(
         self,
         hasher: H,
-    ) -> TryOrdered<St, ByGroup<F, K, H, T>, Off, P> {
+    ) -> TryOrdered<St, ByGroup<F, K, H, T>, Off, P, X> {
         TryOrdered {
             settings: self.settings.map_order(|order| order.with_hasher(hasher)),
         }
     }
 }
 
-impl<St, By, Off, P, T, E> TryOrdered<St, By, Off, P>
+impl<St, A, K, S, T, Off, P, X> TryOrdered<St, ByAccess<A, K, S, T>, Off, P, X> {
+    /// Sets how keys are hashed, as for one key.
+    ///
+    /// ```
+    /// use std::hash::{BuildHasherDefault, DefaultHasher};
+    ///
+    /// use futures::{TryStreamExt as _, stream};
+    /// use ordered_by_group::prelude::*;
+    ///
+    /// # futures::executor::block_on(async {
+    /// let results: Vec<_> = stream::iter([Ok((1, 2)), Ok((2, 3))])
+    ///     .try_ordered_by_groups(|&(from, to)| [from, to], 2)
+    ///     .with_hasher(BuildHasherDefault::<DefaultHasher>::default())
+    ///     .and_then(|(from, to)| async move { Ok::<_, String>(from + to) })
+    ///     .try_collect()
+    ///     .await?;
+    /// assert_eq!(results, [(3, 0), (5, 1)]);
+    /// # Ok::<_, String>(()) }).unwrap();
+    /// ```
+    pub fn with_hasher<H: BuildHasher>(
+        self,
+        hasher: H,
+    ) -> TryOrdered<St, ByAccess<A, K, H, T>, Off, P, X> {
+        TryOrdered {
+            settings: self.settings.map_order(|order| order.with_hasher(hasher)),
+        }
+    }
+}
+
+impl<St, By, Off, P, X, T, E> TryOrdered<St, By, Off, P, X>
 where
     St: TryStream<Ok = T, Error = E>,
     By: Order<T>,
@@ -197,10 +228,11 @@ where
     pub fn and_then<H, Fut, R>(
         self,
         handler: H,
-    ) -> AndThen<St, Fallible, T, E, By, Off, P, H, Fut, P::SourceOrder<Off::Offset, R>>
+    ) -> AndThen<St, Fallible, T, E, By, Off, P, X::Run, P::SourceOrder<Off::Offset, R>>
     where
         H: FnMut(T) -> Fut,
         Fut: Future<Output = Result<R, E>>,
+        X: RunWith<T, H, Fut, Tried>,
     {
         AndThen::new(self.settings.fold(handler, P::source_order()))
     }
@@ -235,17 +267,18 @@ where
     pub fn and_then_unordered<H, Fut, R>(
         self,
         handler: H,
-    ) -> AndThenUnordered<St, Fallible, T, E, By, Off, P, H, Fut, P::CompletionOrder<Off::Offset, R>>
+    ) -> AndThenUnordered<St, Fallible, T, E, By, Off, P, X::Run, P::CompletionOrder<Off::Offset, R>>
     where
         H: FnMut(T) -> Fut,
         Fut: Future<Output = Result<R, E>>,
+        X: RunWith<T, H, Fut, Tried>,
         Off::Offset: Clone,
     {
         AndThenUnordered::new(self.settings.fold(handler, P::completion_order()))
     }
 }
 
-impl<St, By, Off, P> fmt::Debug for TryOrdered<St, By, Off, P> {
+impl<St, By, Off, P, X> fmt::Debug for TryOrdered<St, By, Off, P, X> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.settings.debug(f.debug_struct("TryOrdered"))
     }

@@ -4,9 +4,11 @@ use std::hash::RandomState;
 
 use futures_core::TryStream;
 
+use crate::access::Access;
 use crate::offsets::Position;
-use crate::order::ByGroup;
+use crate::order::{ByAccess, ByGroup, Each, Exclusively, Unless};
 use crate::partitions::Whole;
+use crate::run::InTask;
 use crate::try_ordered::TryOrdered;
 
 /// Orders a stream of results. Implemented for every [`TryStream`].
@@ -37,12 +39,121 @@ pub trait TryStreamExt: TryStream {
         self,
         key: F,
         max_parallel: usize,
-    ) -> TryOrdered<Self, ByGroup<F, K, RandomState, Self::Ok>, Position, Whole>
+    ) -> TryOrdered<Self, ByGroup<F, K, RandomState, Self::Ok>, Position, Whole, InTask>
     where
         F: FnMut(&Self::Ok) -> K,
         Self: Sized,
     {
         TryOrdered::new(self, ByGroup::new(key, RandomState::new()), max_parallel)
+    }
+
+    /// [`ordered_by_groups`](crate::StreamExt::ordered_by_groups) for a source that can fail.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `max_parallel` is 0.
+    ///
+    /// ```
+    /// use futures::{TryStreamExt as _, stream};
+    /// use ordered_by_group::prelude::*;
+    ///
+    /// # futures::executor::block_on(async {
+    /// let transfers = [Ok(("ann", "bob", 5)), Ok(("bob", "cid", 3))];
+    /// let results: Vec<_> = stream::iter(transfers)
+    ///     .try_ordered_by_groups(|&(from, to, _)| [from, to], 64)
+    ///     .and_then(|(_, _, dollars)| async move { Ok::<_, String>(dollars) })
+    ///     .try_collect()
+    ///     .await?;
+    /// assert_eq!(results, [(5, 0), (3, 1)]);
+    /// # Ok::<_, String>(()) }).unwrap();
+    /// ```
+    #[track_caller]
+    fn try_ordered_by_groups<K, I, F>(
+        self,
+        keys: F,
+        max_parallel: usize,
+    ) -> TryOrdered<
+        Self,
+        ByAccess<Exclusively<F, I>, K, RandomState, Self::Ok>,
+        Position,
+        Whole,
+        InTask,
+    >
+    where
+        F: FnMut(&Self::Ok) -> I,
+        I: IntoIterator<Item = K>,
+        Self: Sized,
+    {
+        let order = ByAccess::new(Exclusively::new(keys), RandomState::new());
+        TryOrdered::new(self, order, max_parallel)
+    }
+
+    /// [`ordered_by_access`](crate::StreamExt::ordered_by_access) for a source that can fail.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `max_parallel` is 0.
+    ///
+    /// ```
+    /// use futures::{TryStreamExt as _, stream};
+    /// use ordered_by_group::{Access, prelude::*};
+    ///
+    /// # futures::executor::block_on(async {
+    /// let results: Vec<_> = stream::iter([Ok(1), Ok(2)])
+    ///     .try_ordered_by_access(|_| [Access::Shared("branch"), Access::Exclusive("account")], 64)
+    ///     .and_then(|n| async move { Ok::<_, String>(n * 10) })
+    ///     .try_collect()
+    ///     .await?;
+    /// assert_eq!(results, [(10, 0), (20, 1)]);
+    /// # Ok::<_, String>(()) }).unwrap();
+    /// ```
+    #[track_caller]
+    fn try_ordered_by_access<K, I, F>(
+        self,
+        access: F,
+        max_parallel: usize,
+    ) -> TryOrdered<Self, ByAccess<Each<F, I>, K, RandomState, Self::Ok>, Position, Whole, InTask>
+    where
+        F: FnMut(&Self::Ok) -> I,
+        I: IntoIterator<Item = Access<K>>,
+        Self: Sized,
+    {
+        let order = ByAccess::new(Each::new(access), RandomState::new());
+        TryOrdered::new(self, order, max_parallel)
+    }
+
+    /// [`ordered_unless`](crate::StreamExt::ordered_unless) for a source that can fail.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `max_parallel` is 0.
+    ///
+    /// ```
+    /// use futures::{TryStreamExt as _, stream};
+    /// use ordered_by_group::{can_run_together, prelude::*};
+    ///
+    /// # futures::executor::block_on(async {
+    /// let results: Vec<_> = stream::iter([Ok(1), Ok(2)])
+    ///     .try_ordered_unless(|n| *n, can_run_together::never, 64)
+    ///     .and_then(|n| async move { Ok::<_, String>(n * 10) })
+    ///     .try_collect()
+    ///     .await?;
+    /// assert_eq!(results, [(10, 0), (20, 1)]);
+    /// # Ok::<_, String>(()) }).unwrap();
+    /// ```
+    #[track_caller]
+    fn try_ordered_unless<K, F, C>(
+        self,
+        tag: F,
+        can_run_together: C,
+        max_parallel: usize,
+    ) -> TryOrdered<Self, Unless<F, C, K, Self::Ok>, Position, Whole, InTask>
+    where
+        F: FnMut(&Self::Ok) -> K,
+        C: FnMut(&K, &K) -> bool,
+        Self: Sized,
+    {
+        TryOrdered::new(self, Unless::new(tag, can_run_together), max_parallel)
     }
 }
 

@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
@@ -12,34 +13,35 @@ use pin_project::{pin_project, pinned_drop};
 thread_local! {
     /// The handler that this thread polls right now.
     static HANDLER: Cell<Handler> = const { Cell::new(Handler::NONE) };
-    /// The number of the last poll of a handler on this thread; 0 before the first.
-    static LAST_POLL: Cell<u64> = const { Cell::new(0) };
+    /// Its waits, if it has had any.
+    static WAITS: Cell<Option<Arc<Waits>>> = const { Cell::new(None) };
 }
 
-/// Each thread numbers its polls from a start of its own, so that no two polls have one number.
-static NEXT_START: AtomicU64 = AtomicU64::new(0);
-const POLLS_PER_THREAD: u64 = 1 << 44;
-
-/// What a handler's poll knows, and what the futures in it ask for.
+/// What the futures in a handler must know.
 #[derive(Clone, Copy)]
 struct Handler {
-    /// Which poll of which handler this is; 0 outside any.
-    poll: u64,
+    is_polled: bool,
     has_slot: bool,
-    /// How many futures in it wait without a slot.
-    waits: u32,
-    /// Whether one in it is done and needs the slot to go on.
-    returns: bool,
+    has_waits: bool,
 }
 
 impl Handler {
     const NONE: Self = Self {
-        poll: 0,
+        is_polled: false,
         has_slot: false,
-        waits: 0,
-        returns: false,
+        has_waits: false,
     };
 }
+
+/// How many futures in a handler wait without a slot, and above them how many are done and need one to go on.
+///
+/// Kept from poll to poll, since a poll of the handler need not reach all that it awaits. The futures may be dropped in
+/// other threads.
+#[derive(Debug, Default)]
+pub(crate) struct Waits(AtomicU64);
+
+const WAITING: u64 = 1;
+const RETURNING: u64 = 1 << 32;
 
 /// What a handler that is not finished does about its slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,44 +52,61 @@ pub(crate) enum Wish {
     None,
 }
 
-/// Polls a handler, and says what it wishes if it is pending.
+/// Polls a handler, and says what it wishes if it is pending. Its waits are kept where its future is.
 pub(crate) fn poll_handler<Fut: Future>(
     future: Pin<&mut Fut>,
     cx: &mut Context<'_>,
+    waits: &mut Option<Arc<Waits>>,
     has_slot: bool,
 ) -> (Poll<Fut::Output>, Wish) {
     /// Also when the handler panics: this thread polls on.
-    struct Restore(Handler);
+    struct Restore(Handler, Option<Arc<Waits>>);
 
     impl Drop for Restore {
         fn drop(&mut self) {
             HANDLER.set(self.0);
+            if self.0.has_waits {
+                WAITS.set(self.1.take());
+            }
         }
     }
 
-    let poll = next_poll();
-    let _outer = Restore(HANDLER.replace(Handler {
-        poll,
+    let has_waits = waits.is_some();
+    let outer = HANDLER.replace(Handler {
+        is_polled: true,
         has_slot,
-        ..Handler::NONE
-    }));
+        has_waits,
+    });
+    let mut restore = Restore(outer, None);
+    if outer.has_waits {
+        restore.1 = WAITS.take();
+    }
+    if has_waits {
+        WAITS.set(waits.take());
+    }
     let polled = future.poll(cx);
-    let Handler { waits, returns, .. } = HANDLER.get();
-    let wish = if waits > 0 && !returns {
-        Wish::None
-    } else {
-        Wish::Slot
+    if !HANDLER.get().has_waits {
+        return (polled, Wish::Slot);
+    }
+    *waits = WAITS.take();
+    let counts = waits
+        .as_ref()
+        .map_or(0, |waits| waits.0.load(Ordering::Acquire));
+    let wish = match counts {
+        0 | RETURNING.. => Wish::Slot,
+        _ => Wish::None,
     };
     (polled, wish)
 }
 
-fn next_poll() -> u64 {
-    let last = match LAST_POLL.get() {
-        0 => NEXT_START.fetch_add(POLLS_PER_THREAD, Ordering::Relaxed),
-        last => last,
-    };
-    LAST_POLL.set(last + 1);
-    last + 1
+/// A handler has finished. What it leaves behind counts no more.
+pub(crate) fn forget(waits: &mut Option<Arc<Waits>>) {
+    if waits
+        .as_ref()
+        .is_some_and(|waits| waits.0.load(Ordering::Acquire) != 0)
+    {
+        *waits = None;
+    }
 }
 
 /// In a handler: awaits `future` without holding a slot, and keeps the group.
@@ -132,7 +151,7 @@ pub fn without_slot<F: Future>(future: F) -> WithoutSlot<F, F::Output> {
     WithoutSlot {
         future,
         output: None,
-        waited_in: 0,
+        counted: None,
     }
 }
 
@@ -144,8 +163,8 @@ pub struct WithoutSlot<F, Output> {
     future: F,
     /// What the future came to, until the handler has a slot again.
     output: Option<Output>,
-    /// The poll in which this future was counted among those that wait.
-    waited_in: u64,
+    /// Where this future is counted, and as what.
+    counted: Option<(Arc<Waits>, u64)>,
 }
 
 impl<F, Output> Future for WithoutSlot<F, Output>
@@ -160,46 +179,65 @@ where
             match this.future.poll(cx) {
                 Poll::Ready(output) => *this.output = Some(output),
                 Poll::Pending => {
-                    let mut handler = HANDLER.get();
-                    if handler.poll != 0 && *this.waited_in != handler.poll {
-                        *this.waited_in = handler.poll;
-                        handler.waits += 1;
-                        HANDLER.set(handler);
-                    }
+                    count(this.counted, WAITING);
                     return Poll::Pending;
                 }
             }
         }
-        let mut handler = HANDLER.get();
-        if handler.poll != 0 && *this.waited_in == handler.poll {
-            // Polled twice in one poll of the handler, and no longer waiting.
-            *this.waited_in = 0;
-            handler.waits -= 1;
-            HANDLER.set(handler);
+        let Handler {
+            is_polled,
+            has_slot,
+            ..
+        } = HANDLER.get();
+        if is_polled && !has_slot {
+            count(this.counted, RETURNING);
+            // Whatever is between the handler and this future is to poll it again with the handler.
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
         }
-        if handler.poll == 0 || handler.has_slot {
-            let output = this.output.take();
-            return Poll::Ready(output.expect("`without_slot` polled after it was done"));
-        }
-        handler.returns = true;
-        HANDLER.set(handler);
-        Poll::Pending
+        discount(this.counted);
+        let output = this.output.take();
+        Poll::Ready(output.expect("a future that is done has come to something"))
     }
 }
 
 #[pinned_drop]
 impl<F, Output> PinnedDrop for WithoutSlot<F, Output> {
     fn drop(self: Pin<&mut Self>) {
-        let mut handler = HANDLER.get();
-        if handler.poll != 0 && self.waited_in == handler.poll {
-            handler.waits -= 1;
-            HANDLER.set(handler);
-        }
+        discount(self.project().counted);
     }
 }
 
 impl<F, Output> fmt::Debug for WithoutSlot<F, Output> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WithoutSlot").finish_non_exhaustive()
+    }
+}
+
+/// Counts a future among those of the handler that is polled, and nowhere else.
+fn count(counted: &mut Option<(Arc<Waits>, u64)>, what: u64) {
+    let handler = HANDLER.get();
+    if !handler.is_polled {
+        return discount(counted);
+    }
+    let waits = WAITS.take().unwrap_or_default();
+    WAITS.set(Some(Arc::clone(&waits)));
+    HANDLER.set(Handler {
+        has_waits: true,
+        ..handler
+    });
+    if let Some((here, as_what)) = counted {
+        if Arc::ptr_eq(here, &waits) && *as_what == what {
+            return;
+        }
+    }
+    waits.0.fetch_add(what, Ordering::AcqRel);
+    discount(counted);
+    *counted = Some((waits, what));
+}
+
+fn discount(counted: &mut Option<(Arc<Waits>, u64)>) {
+    if let Some((waits, as_what)) = counted.take() {
+        waits.0.fetch_sub(as_what, Ordering::AcqRel);
     }
 }

@@ -1,7 +1,7 @@
 //! Chapters 13 and 14 of the contract: what is allocated, and what is kept.
 
-use std::cell::Cell;
-use std::future::ready;
+use std::cell::{Cell, RefCell};
+use std::future::{poll_fn, ready};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
@@ -121,6 +121,30 @@ fn nothing_is_allocated_for_an_item_of_one_hot_group() {
         .ordered_by_group(|_| 0, 64)
         .then(|n| Yields(pendings(n)));
     assert!(allocations_per_item(results) <= 0.001);
+}
+
+#[test]
+fn nothing_is_allocated_for_an_item_whose_handler_leaves_its_waker_behind() {
+    // As a receiver does that outlives the handler: it keeps the last waker until it gets the next.
+    let mailbox = RefCell::new(None);
+    let mailbox = &mailbox;
+    let leave_behind = |pendings: u32| {
+        let mut work = Yields(pendings);
+        poll_fn(move |cx| {
+            mailbox.replace(Some(cx.waker().clone()));
+            Pin::new(&mut work).poll(cx)
+        })
+    };
+    for pendings in [0, 1] {
+        let results = stream::iter(0_u32..)
+            .ordered_by_group(|n| key(*n), 64)
+            .then(|_| leave_behind(pendings));
+        let allocations = allocations_per_item(results);
+        assert!(
+            allocations <= 0.001,
+            "pending {pendings} times: {allocations} allocations an item"
+        );
+    }
 }
 
 #[test]

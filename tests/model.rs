@@ -1,5 +1,5 @@
-//! Random logs, limits, wakes, polls, failures, panics and drops, against a serial loop; what holds is checked after
-//! every poll. A failure message carries the shrunk input.
+//! Random logs, orders, limits, wakes, polls, failures, panics and drops, against a serial loop and a model that looks at
+//! every pair of items; what holds is checked after every poll. A failure message carries the shrunk input.
 
 mod support;
 
@@ -8,18 +8,36 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::task::Poll;
 
+use ordered_by_group::Access;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
 use self::support::{
-    Counts, End, Event, Feed, Gates, Handed, Setup, Task, VERBS, Verb, message, poll_panics,
+    Counts, End, Event, Feed, Gates, Handed, Order, Setup, Task, VERBS, Verb, message, poll_panics,
 };
 
-#[derive(Clone, Copy, Debug)]
+/// What the items are ordered by.
+#[derive(Clone, Debug)]
+enum By {
+    Group,
+    Groups,
+    Access,
+    /// Which pairs of groups can run together, the earlier first; not always both ways.
+    Relation(Vec<bool>),
+}
+
+const GROUPS: u32 = 6;
+
+#[derive(Clone, Debug)]
 enum Arrival {
-    /// An item of a group: how its handler ends, and whether it does so at its first poll.
-    Item { group: u32, end: End, at_once: bool },
+    /// An item: how its handler ends, and whether it does so at its first poll.
+    Item {
+        group: u32,
+        accesses: Vec<Access<u32>>,
+        end: End,
+        at_once: bool,
+    },
     /// An error of the source.
     Error,
 }
@@ -42,6 +60,7 @@ enum Step {
 
 #[derive(Clone, Debug)]
 struct Plan {
+    by: By,
     verb: Verb,
     max_parallel: usize,
     look_ahead: usize,
@@ -53,11 +72,31 @@ struct Plan {
 
 fn arrival() -> impl Strategy<Value = Arrival> {
     let end = prop_oneof![40 => Just(End::Ok), 1 => Just(End::Err), 1 => Just(End::Panic)];
-    let item = (0..6_u32, end, prop::bool::weighted(0.4));
+    let accesses = vec(access(), 0..4);
+    let item = (0..GROUPS, accesses, end, prop::bool::weighted(0.4));
     prop_oneof![
-        60 => item.prop_map(|(group, end, at_once)| Arrival::Item { group, end, at_once }),
+        60 => item.prop_map(|(group, accesses, end, at_once)| Arrival::Item { group, accesses, end, at_once }),
         1 => Just(Arrival::Error),
     ]
+}
+
+fn access() -> impl Strategy<Value = Access<u32>> {
+    (0..GROUPS, any::<bool>()).prop_map(|(key, is_shared)| match is_shared {
+        true => Access::Shared(key),
+        false => Access::Exclusive(key),
+    })
+}
+
+fn relation() -> impl Strategy<Value = By> {
+    let pairs = vec(any::<bool>(), (GROUPS * GROUPS) as usize);
+    (pairs, any::<bool>()).prop_map(|(mut pairs, is_symmetric)| {
+        if is_symmetric {
+            for (a, b) in (0..GROUPS).flat_map(|a| (0..a).map(move |b| (a, b))) {
+                pairs[(b * GROUPS + a) as usize] = pairs[(a * GROUPS + b) as usize];
+            }
+        }
+        By::Relation(pairs)
+    })
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -72,17 +111,18 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-fn plan() -> impl Strategy<Value = Plan> {
+fn plan(by: impl Strategy<Value = By>) -> impl Strategy<Value = Plan> {
     let limits = (1..6_usize, 0..10_usize);
     let script = (vec(arrival(), 0..40), vec(step(), 0..100));
     (
+        by,
         select(&VERBS[..]),
         limits,
         script,
         prop::bool::weighted(0.2),
     )
         .prop_map(
-            |(verb, (max_parallel, spare), (mut log, steps), is_dropped)| {
+            |(by, verb, (max_parallel, spare), (mut log, steps), is_dropped)| {
                 log.retain(|arrival| verb.reads_results() || !matches!(arrival, Arrival::Error));
                 for arrival in &mut log {
                     if let Arrival::Item {
@@ -94,6 +134,7 @@ fn plan() -> impl Strategy<Value = Plan> {
                     }
                 }
                 Plan {
+                    by,
                     verb,
                     max_parallel,
                     look_ahead: max_parallel + spare,
@@ -118,20 +159,90 @@ fn serial(log: &[Arrival]) -> (usize, Option<End>) {
     (log.len(), None)
 }
 
+impl Plan {
+    /// The model of the orders: whether an item waits for an earlier one, until that is finished.
+    fn waits_for(&self, later: u32, earlier: u32) -> bool {
+        assert!(earlier < later, "{earlier} is not before {later}");
+        if let By::Relation(can_run_together) = &self.by {
+            let pair = self.group(earlier) * GROUPS + self.group(later);
+            return !can_run_together[pair as usize];
+        }
+        let of_later = self.accesses(later);
+        self.accesses(earlier).iter().any(|earlier| {
+            let mut of_later = of_later.iter();
+            of_later.any(|later| match (*earlier, *later) {
+                (Access::Shared(_), Access::Shared(_)) => false,
+                (earlier, later) => key(earlier) == key(later),
+            })
+        })
+    }
+
+    fn group(&self, item: u32) -> u32 {
+        match self.log[item as usize] {
+            Arrival::Item { group, .. } => group,
+            Arrival::Error => unreachable!("an error has no group"),
+        }
+    }
+
+    fn accesses(&self, item: u32) -> Vec<Access<u32>> {
+        let Arrival::Item {
+            group, accesses, ..
+        } = &self.log[item as usize]
+        else {
+            return vec![];
+        };
+        match self.by {
+            By::Group => vec![Access::Exclusive(*group)],
+            By::Groups => {
+                let keys = accesses.iter().copied().map(key);
+                keys.map(Access::Exclusive).collect()
+            }
+            By::Access => accesses.clone(),
+            By::Relation(_) => vec![],
+        }
+    }
+
+    fn is_error(&self, item: u32) -> bool {
+        matches!(self.log[item as usize], Arrival::Error)
+    }
+
+    fn spawn(self: &Rc<Self>, feed: &Feed<Result<u32, u32>>, gates: &Gates) -> Task {
+        let setup = Setup::new(self.verb, self.max_parallel).look_ahead(self.look_ahead);
+        let plan = Rc::clone(self);
+        let order = match self.by {
+            By::Group => return setup.key(move |item| plan.group(item)).spawn(feed, gates),
+            By::Groups => Order::Groups(Rc::new(move |item| {
+                plan.accesses(item).into_iter().map(key).collect()
+            })),
+            By::Access => Order::Access(Rc::new(move |item| plan.accesses(item))),
+            By::Relation(_) => Order::Unless(Rc::new(move |earlier, later| {
+                !plan.waits_for(later, earlier)
+            })),
+        };
+        setup.spawn_in(&order, feed, gates)
+    }
+}
+
+fn key(access: Access<u32>) -> u32 {
+    match access {
+        Access::Shared(key) | Access::Exclusive(key) => key,
+    }
+}
+
 /// An item is its index in the log, and its own offset.
 struct Run {
-    plan: Plan,
+    plan: Rc<Plan>,
     feed: Feed<Result<u32, u32>>,
     gates: Gates,
     task: Task,
     pushed: usize,
-    groups: Rc<Vec<u32>>,
     out: Vec<Handed>,
     /// Running handlers that were woken and not polled since, and how many polls each had before.
     woken: BTreeSet<u32>,
     polls: BTreeMap<u32, usize>,
     replayed: usize,
     finished: BTreeSet<u32>,
+    dropped: BTreeSet<u32>,
     /// The first item that failed, as far as is known, and how much was read when it was known.
     failed: Option<u32>,
     pulled_at_failure: Option<usize>,
@@ -143,13 +254,7 @@ struct Run {
 
 impl Run {
     fn new(plan: Plan) -> Self {
-        let groups = plan.log.iter().map(|arrival| match arrival {
-            Arrival::Item { group, .. } => *group,
-            Arrival::Error => u32::MAX,
-        });
-        let groups = Rc::new(groups.collect::<Vec<_>>());
-        let (of_gates, of_setup) = (Rc::clone(&groups), Rc::clone(&groups));
-        let gates = Gates::new(move |item| of_gates[item as usize]);
+        let gates = Gates::new(|item| item);
         for (item, arrival) in plan.log.iter().enumerate() {
             if let Arrival::Item {
                 end, at_once: true, ..
@@ -159,22 +264,20 @@ impl Run {
             }
         }
         let feed = Feed::new([]);
-        let task = Setup::new(plan.verb, plan.max_parallel)
-            .look_ahead(plan.look_ahead)
-            .key(move |item| of_setup[item as usize])
-            .spawn(&feed, &gates);
+        let plan = Rc::new(plan);
+        let task = plan.spawn(&feed, &gates);
         Self {
             plan,
             feed,
             gates,
             task,
             pushed: 0,
-            groups,
             out: vec![],
             woken: BTreeSet::new(),
             polls: BTreeMap::new(),
             replayed: 0,
             finished: BTreeSet::new(),
+            dropped: BTreeSet::new(),
             failed: None,
             pulled_at_failure: None,
             has_emitted: false,
@@ -308,13 +411,8 @@ impl Run {
             .take_while(|(at, item)| at == *item)
             .last();
         assert_eq!(frontier, contiguous.map(|(at, _)| at), "the frontier");
-        let group = self.groups[item as usize];
-        let older = (0..item).filter(|older| self.groups[*older as usize] == group);
-        for older in older {
-            assert!(
-                handed_over.contains(&older),
-                "{item} overtakes {older} of its group"
-            );
+        for older in (0..item).filter(|older| self.plan.waits_for(item, *older)) {
+            assert!(handed_over.contains(&older), "{item} overtakes {older}");
         }
     }
 
@@ -343,17 +441,13 @@ impl Run {
                         self.failed.is_none_or(|failed| item < failed),
                         "{item} starts past a failure"
                     );
-                    let group = self.groups[item as usize];
-                    let older = (0..item).filter(|older| !self.finished.contains(older));
-                    for older in older {
-                        assert_ne!(
-                            self.groups[older as usize], group,
-                            "{item} starts before {older}"
-                        );
-                    }
+                    let mut unfinished = (0..item).filter(|older| !self.dropped.contains(older));
+                    let hindrance = unfinished.find(|older| self.plan.waits_for(item, *older));
+                    assert_eq!(hindrance, None, "in the way of {item}");
                     // A group may go on in its slot.
                     let goes_on = at > 0
-                        && matches!(events[at - 1], Event::Dropped(before) if self.groups[before as usize] == group);
+                        && matches!(self.plan.by, By::Group)
+                        && matches!(events[at - 1], Event::Dropped(before) if before < item && self.plan.waits_for(item, before));
                     if !goes_on {
                         let overtaken = self
                             .ready(&events[..at])
@@ -368,7 +462,9 @@ impl Run {
                         self.fail(item);
                     }
                 }
-                Event::Dropped(_) => {}
+                Event::Dropped(item) => {
+                    self.dropped.insert(item);
+                }
             }
         }
         self.replayed = events.len();
@@ -393,26 +489,23 @@ impl Run {
 
     /// What is admitted and not finished.
     fn unfinished(&self) -> Vec<u32> {
-        let pulled =
-            (0..self.feed.pulled() as u32).filter(|item| self.groups[*item as usize] != u32::MAX);
+        let pulled = (0..self.feed.pulled() as u32).filter(|item| !self.plan.is_error(*item));
         pulled
             .filter(|item| !self.finished.contains(item))
             .collect()
     }
 
-    /// What may start: it waits, its group is free, and nothing before it has failed.
+    /// What may start: it waits, nothing unfinished is in its way, and nothing before it has failed.
     fn ready(&self, events: &[Event]) -> Vec<u32> {
-        let mut busy = BTreeSet::new();
-        let mut ready = vec![];
-        for item in self.unfinished() {
-            let is_called = events.contains(&Event::Called(item));
-            let is_first = busy.insert(self.groups[item as usize]);
-            let may_start = self.failed.is_none_or(|failed| item < failed);
-            if is_first && !is_called && may_start {
-                ready.push(item);
-            }
-        }
-        ready
+        let unfinished = self.unfinished();
+        let is_ready = |(at, item): &(usize, u32)| {
+            let mut before = unfinished[..*at].iter();
+            !before.any(|earlier| self.plan.waits_for(*item, *earlier))
+                && !events.contains(&Event::Called(*item))
+                && self.failed.is_none_or(|failed| *item < failed)
+        };
+        let ready = (0..).zip(unfinished.iter().copied()).filter(is_ready);
+        ready.map(|(_, item)| item).collect()
     }
 
     fn check_counts(&self) {
@@ -434,10 +527,8 @@ impl Run {
         assert_eq!(running + waiting + finished, admitted);
         assert!(admitted <= self.plan.look_ahead, "{admitted} are admitted");
         assert_eq!(self.task.unfinished(), unfinished);
-        let keys: BTreeSet<_> = unfinished
-            .iter()
-            .map(|item| self.groups[*item as usize])
-            .collect();
+        let accesses = unfinished.iter().flat_map(|item| self.plan.accesses(*item));
+        let keys: BTreeSet<_> = accesses.map(key).collect();
         assert_eq!(groups, keys.len());
         for item in &self.finished {
             assert_eq!(self.gates.drops(*item), 1, "{item} is finished");
@@ -550,6 +641,25 @@ impl Run {
     }
 }
 
+fn check(plan: Plan) {
+    let mut run = Run::new(plan);
+    for step in run.plan.steps.clone() {
+        run.step(&step);
+        if run.is_over() {
+            break;
+        }
+    }
+    if !run.plan.is_dropped && !run.is_over() {
+        run.run_to_the_end();
+    }
+    if run.is_over() {
+        run.check_end();
+    }
+    let gates = run.gates.clone();
+    drop(run.task);
+    gates.assert_all_dropped_once();
+}
+
 proptest! {
     #![proptest_config(ProptestConfig {
         cases: 2_000,
@@ -559,22 +669,22 @@ proptest! {
     })]
 
     #[test]
-    fn whatever_happens_it_comes_to_what_a_serial_loop_comes_to(plan in plan()) {
-        let mut run = Run::new(plan);
-        for step in run.plan.steps.clone() {
-            run.step(&step);
-            if run.is_over() {
-                break;
-            }
-        }
-        if !run.plan.is_dropped && !run.is_over() {
-            run.run_to_the_end();
-        }
-        if run.is_over() {
-            run.check_end();
-        }
-        let gates = run.gates.clone();
-        drop(run.task);
-        gates.assert_all_dropped_once();
+    fn whatever_happens_it_comes_to_what_a_serial_loop_comes_to(plan in plan(Just(By::Group))) {
+        check(plan);
+    }
+
+    #[test]
+    fn with_several_keys_it_comes_to_what_a_serial_loop_comes_to(plan in plan(Just(By::Groups))) {
+        check(plan);
+    }
+
+    #[test]
+    fn with_shared_keys_it_comes_to_what_a_serial_loop_comes_to(plan in plan(Just(By::Access))) {
+        check(plan);
+    }
+
+    #[test]
+    fn with_any_relation_it_comes_to_what_a_serial_loop_comes_to(plan in plan(relation())) {
+        check(plan);
     }
 }

@@ -43,8 +43,10 @@ pub(crate) struct ReadySet {
 
 /// What was woken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Woken {
+pub enum Woken {
+    /// The source.
     Source,
+    /// What runs in this place.
     Slot(usize),
 }
 
@@ -52,6 +54,8 @@ pub(crate) enum Woken {
 pub(crate) struct WakeHandle {
     bit: Arc<Bit>,
     waker: Waker,
+    /// One that was retired, to be used again when nobody holds it any more.
+    spare: Option<(Arc<Bit>, Waker)>,
 }
 
 struct Word {
@@ -146,10 +150,8 @@ impl ReadySet {
 
     /// The slot's handler has finished: its wakes no longer count, nor do those of wakers that it left behind.
     pub(crate) fn forget(&mut self, handle: &mut WakeHandle) {
-        if handle.is_held_elsewhere() {
-            handle.bit.retired.store(true, Ordering::Relaxed);
-            let Bit { word, bit, .. } = &*handle.bit;
-            *handle = WakeHandle::new(&self.shared, word, *bit);
+        if is_held_elsewhere(&handle.bit) {
+            handle.retire();
         }
         let Bit { word, bit, .. } = &*handle.bit;
         if word.bits.load(Ordering::Relaxed) & bit != 0 {
@@ -187,15 +189,11 @@ impl Drop for ReadySet {
 
 impl WakeHandle {
     fn new(shared: &Arc<Shared>, word: &Arc<Word>, bit: u64) -> Self {
-        let bit = Arc::new(Bit {
-            shared: Arc::clone(shared),
-            word: Arc::clone(word),
-            bit,
-            retired: AtomicBool::new(false),
-        });
+        let bit = Bit::new(shared, word, bit);
         Self {
             waker: Waker::from(Arc::clone(&bit)),
             bit,
+            spare: None,
         }
     }
 
@@ -203,9 +201,29 @@ impl WakeHandle {
         &self.waker
     }
 
-    fn is_held_elsewhere(&self) -> bool {
-        Arc::strong_count(&self.bit) > 2
+    /// Has the waker that was left behind wake nothing from now on, and takes another for the slot.
+    #[cold]
+    fn retire(&mut self) {
+        self.bit.retired.store(true, Ordering::Relaxed);
+        let (bit, waker) = match self.spare.take() {
+            Some((bit, waker)) if !is_held_elsewhere(&bit) => {
+                bit.retired.store(false, Ordering::Relaxed);
+                (bit, waker)
+            }
+            _ => {
+                let bit = Bit::new(&self.bit.shared, &self.bit.word, self.bit.bit);
+                (Arc::clone(&bit), Waker::from(bit))
+            }
+        };
+        let bit = std::mem::replace(&mut self.bit, bit);
+        let waker = std::mem::replace(&mut self.waker, waker);
+        self.spare = Some((bit, waker));
     }
+}
+
+/// Whether there is a waker besides ours.
+fn is_held_elsewhere(bit: &Arc<Bit>) -> bool {
+    Arc::strong_count(bit) > 2
 }
 
 impl Word {
@@ -237,6 +255,17 @@ impl Shared {
                 Err(now) => top = now,
             }
         }
+    }
+}
+
+impl Bit {
+    fn new(shared: &Arc<Shared>, word: &Arc<Word>, bit: u64) -> Arc<Self> {
+        Arc::new(Self {
+            shared: Arc::clone(shared),
+            word: Arc::clone(word),
+            bit,
+            retired: AtomicBool::new(false),
+        })
     }
 }
 

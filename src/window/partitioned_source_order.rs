@@ -29,7 +29,15 @@ impl<O, L, R> PartitionedSourceOrder<O, L, R> {
         }
     }
 
-    /// The partition's first item has come to be the first, or to be finished.
+    /// An item is finished.
+    fn note_if_first(&mut self, item: usize) {
+        let partition = self.items.partition_of(item);
+        if self.items.first(partition) == Some(item) {
+            self.due.push_back(partition);
+        }
+    }
+
+    /// A partition has another first item.
     fn note_if_due(&mut self, partition: usize) {
         if let Some(first) = self.items.first(partition) {
             if let State::Finished(_) = self.items.state(first) {
@@ -64,11 +72,13 @@ where
     }
 
     fn pass(&mut self, offset: O, partition: L, result: R) -> Option<(R, O)> {
-        if self.items.pass(&partition) {
+        if self.due.is_empty() && self.items.pass(&partition) {
             return Some((result, offset));
         }
-        self.items.push(offset, partition, State::Finished(result));
+        let state = State::Finished(result);
+        let item = self.items.push(offset, partition, state);
         self.finished += 1;
+        self.note_if_first(item);
         self.emit()
     }
 
@@ -81,10 +91,7 @@ where
         let item = ticket as usize;
         *self.items.state(item) = State::Finished(result);
         self.finished += 1;
-        let partition = self.items.partition_of(item);
-        if self.items.first(partition) == Some(item) {
-            self.note_if_due(partition);
-        }
+        self.note_if_first(item);
     }
 
     fn fail(&mut self, ticket: u64) {

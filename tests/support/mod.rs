@@ -13,8 +13,8 @@ use std::task::{Context, Poll, Waker};
 
 use futures::future::{Either, FutureExt as _, LocalBoxFuture, Map};
 use futures::stream::{FusedStream, Stream, StreamExt as _};
-use ordered_by_group::Unordered;
 use ordered_by_group::prelude::*;
+use ordered_by_group::{Access, Unordered};
 use tokio_test::task::{Spawn, spawn};
 
 /// A source that yields what is pushed. It fails the test if it is polled after its end.
@@ -611,25 +611,92 @@ impl Setup {
     }
 
     pub fn spawn(self, feed: &Feed<Result<u32, u32>>, gates: &Gates) -> Task {
-        spawn(self.subject(feed, gates))
+        let key = Rc::clone(&self.key);
+        let key = move |item: &u32| Group(key(*item));
+        spawn(every_verb!(
+            self,
+            feed,
+            gates,
+            ordered_by_group,
+            try_ordered_by_group,
+            key
+        ))
     }
 
-    fn subject(self, feed: &Feed<Result<u32, u32>>, gates: &Gates) -> Box<dyn Subject + Unpin> {
-        let Self {
-            key,
+    /// Orders the items by more than one key.
+    pub fn spawn_in(self, order: &Order, feed: &Feed<Result<u32, u32>>, gates: &Gates) -> Task {
+        spawn(match order.clone() {
+            Order::Groups(keys) => {
+                let keys = move |item: &u32| keys(*item).into_iter().map(Group);
+                every_verb!(
+                    self,
+                    feed,
+                    gates,
+                    ordered_by_groups,
+                    try_ordered_by_groups,
+                    keys
+                )
+            }
+            Order::Access(accesses) => {
+                let accesses = move |item: &u32| accesses(*item).into_iter().map(of_group);
+                every_verb!(
+                    self,
+                    feed,
+                    gates,
+                    ordered_by_access,
+                    try_ordered_by_access,
+                    accesses
+                )
+            }
+            Order::Unless(can_run_together) => {
+                let can_run_together = move |a: &u32, b: &u32| can_run_together(*a, *b);
+                every_verb!(
+                    self,
+                    feed,
+                    gates,
+                    ordered_unless,
+                    try_ordered_unless,
+                    |item| *item,
+                    can_run_together
+                )
+            }
+        })
+    }
+}
+
+/// How items are ordered that have more than one key, or none.
+#[derive(Clone)]
+pub enum Order {
+    Groups(Rc<dyn Fn(u32) -> Vec<u32>>),
+    Access(Rc<dyn Fn(u32) -> Vec<Access<u32>>>),
+    /// The tag of an item is the item.
+    Unless(Rc<dyn Fn(u32, u32) -> bool>),
+}
+
+fn of_group(access: Access<u32>) -> Access<Group> {
+    match access {
+        Access::Shared(key) => Access::Shared(Group(key)),
+        Access::Exclusive(key) => Access::Exclusive(Group(key)),
+    }
+}
+
+/// A subject of the setup's verb, whatever the order.
+macro_rules! every_verb {
+    ($setup:ident, $feed:ident, $gates:ident, $by:ident, $try_by:ident, $($order:expr),+) => {{
+        let Setup {
+            verb,
+            max_parallel,
+            look_ahead,
             offset,
             partition,
             call,
             handler,
             ..
-        } = self;
-        let look_ahead = self
-            .look_ahead
-            .unwrap_or_else(|| self.max_parallel.saturating_mul(64).max(1024));
-        let source = feed.source();
-        let key = move |item: &u32| Group(key(*item));
+        } = $setup;
+        let look_ahead = look_ahead.unwrap_or_else(|| max_parallel.saturating_mul(64).max(1024));
+        let source = $feed.source();
         let offset = move |item: &u32| offset(*item);
-        let gates = gates.clone();
+        let gates = $gates.clone();
         let handler = move |item| {
             call(item);
             match &handler {
@@ -637,7 +704,6 @@ impl Setup {
                 None => Either::Left(gates.handle(item)),
             }
         };
-
         macro_rules! subject {
             ($ordered:expr, $verb:ident, $handler:expr, $read:expr) => {{
                 let ordered = $ordered.look_ahead(look_ahead).offsets(offset);
@@ -670,51 +736,48 @@ impl Setup {
                 )
             };
         }
-        let max_parallel = self.max_parallel;
-        match self.verb {
+        match verb {
             Verb::Then => subject!(
-                certain(source).ordered_by_group(key, max_parallel),
+                certain(source).$by($($order,)+ max_parallel),
                 then,
                 sure(handler),
                 |next| Ok(in_order(next))
             ),
-            Verb::ThenUnordered => {
-                subject!(
-                    certain(source).ordered_by_group(key, max_parallel),
-                    then_unordered,
-                    sure(handler),
-                    |next| Ok(as_finished(next))
-                )
-            }
+            Verb::ThenUnordered => subject!(
+                certain(source).$by($($order,)+ max_parallel),
+                then_unordered,
+                sure(handler),
+                |next| Ok(as_finished(next))
+            ),
             Verb::TryThen => subject!(
-                certain(source).ordered_by_group(key, max_parallel),
+                certain(source).$by($($order,)+ max_parallel),
                 try_then,
                 handler,
                 |next| next.map(in_order)
             ),
-            Verb::TryThenUnordered => {
-                subject!(
-                    certain(source).ordered_by_group(key, max_parallel),
-                    try_then_unordered,
-                    handler,
-                    |next| next.map(as_finished)
-                )
-            }
+            Verb::TryThenUnordered => subject!(
+                certain(source).$by($($order,)+ max_parallel),
+                try_then_unordered,
+                handler,
+                |next| next.map(as_finished)
+            ),
             Verb::AndThen => subject!(
-                source.try_ordered_by_group(key, max_parallel),
+                source.$try_by($($order,)+ max_parallel),
                 and_then,
                 handler,
                 |next| next.map(in_order)
             ),
             Verb::AndThenUnordered => subject!(
-                source.try_ordered_by_group(key, max_parallel),
+                source.$try_by($($order,)+ max_parallel),
                 and_then_unordered,
                 handler,
                 |next| next.map(as_finished)
             ),
         }
-    }
+    }};
 }
+
+use every_verb;
 
 fn in_order((item, offset): (u32, u32)) -> Handed {
     Handed {

@@ -1,0 +1,396 @@
+//! Several keys: an item waits for every earlier item that shares one, unless both only read.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::fmt;
+use std::hash::{BuildHasher, Hash};
+use std::marker::PhantomData;
+
+use slab::Slab;
+
+use super::{Arrival, Order};
+use crate::access::Access;
+use crate::keyed::Keyed;
+
+const NONE: usize = usize::MAX;
+
+/// The order of `ordered_by_groups` and `ordered_by_access`.
+///
+/// Each key has a queue of claims. At its front are those that are in force: one exclusive, or some shared ones. An item
+/// counts its claims that are not yet in force, and is ready when there are none. As the front of a queue empties, the
+/// next claim comes into force, with the shared ones right behind it if it is shared: each claim is looked at once when it
+/// comes and once when it is in force, so an item costs O(its keys).
+pub struct ByAccess<A, K, S, T> {
+    accesses: A,
+    hasher: S,
+    /// Which queue has which key.
+    keys: Keyed<K>,
+    queues: Slab<Queue>,
+    claims: Slab<Claim>,
+    items: Slab<Item<T>>,
+    /// By place: the item that runs there.
+    running: Vec<usize>,
+    ready: BinaryHeap<Reverse<ReadyItem>>,
+    /// The keys of the item that has just arrived.
+    arriving: Vec<Arriving<K>>,
+    arrived: u64,
+    waiting: usize,
+}
+
+struct Queue {
+    /// How many claims are in force.
+    in_force: usize,
+    /// Whether they are shared.
+    shared: bool,
+    first: usize,
+    last: usize,
+    /// The last item that made a claim here, and the claim: an item counts a key once.
+    last_arrival: u64,
+    last_claim: usize,
+}
+
+/// One item's claim on one key.
+struct Claim {
+    queue: usize,
+    item: usize,
+    shared: bool,
+    next_of_queue: usize,
+    next_of_item: usize,
+}
+
+struct Item<T> {
+    /// Until it starts.
+    item: Option<T>,
+    ticket: u64,
+    arrival: u64,
+    /// How many of its claims are not in force.
+    held_up: usize,
+    first_claim: usize,
+}
+
+/// An item whose claims are all in force.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct ReadyItem {
+    arrival: u64,
+    item: usize,
+}
+
+struct Arriving<K> {
+    key: K,
+    hash: u64,
+    shared: bool,
+}
+
+/// Reads an item's keys, and how it uses each.
+pub trait Accesses<T, K> {
+    /// Called once an item, in source order.
+    fn read(&mut self, item: &T, each: impl FnMut(Access<K>));
+}
+
+/// A closure that gives keys with their access.
+pub struct Each<F, I> {
+    accesses: F,
+    _set: PhantomData<fn() -> I>,
+}
+
+/// A closure that gives keys, each used exclusively.
+pub struct Exclusively<F, I> {
+    keys: F,
+    _set: PhantomData<fn() -> I>,
+}
+
+impl<F, I> Each<F, I> {
+    pub(crate) fn new(accesses: F) -> Self {
+        Self {
+            accesses,
+            _set: PhantomData,
+        }
+    }
+}
+
+impl<F, I> Exclusively<F, I> {
+    pub(crate) fn new(keys: F) -> Self {
+        Self {
+            keys,
+            _set: PhantomData,
+        }
+    }
+}
+
+impl<F, I, T, K> Accesses<T, K> for Each<F, I>
+where
+    F: FnMut(&T) -> I,
+    I: IntoIterator<Item = Access<K>>,
+{
+    fn read(&mut self, item: &T, each: impl FnMut(Access<K>)) {
+        (self.accesses)(item).into_iter().for_each(each);
+    }
+}
+
+impl<F, I, T, K> Accesses<T, K> for Exclusively<F, I>
+where
+    F: FnMut(&T) -> I,
+    I: IntoIterator<Item = K>,
+{
+    fn read(&mut self, item: &T, each: impl FnMut(Access<K>)) {
+        let keys = (self.keys)(item).into_iter();
+        keys.map(Access::Exclusive).for_each(each);
+    }
+}
+
+impl<A, K, S, T> ByAccess<A, K, S, T> {
+    pub(crate) fn new(accesses: A, hasher: S) -> Self {
+        Self {
+            accesses,
+            hasher,
+            keys: Keyed::new(),
+            queues: Slab::new(),
+            claims: Slab::new(),
+            items: Slab::new(),
+            running: Vec::new(),
+            ready: BinaryHeap::new(),
+            arriving: Vec::new(),
+            arrived: 0,
+            waiting: 0,
+        }
+    }
+
+    pub(crate) fn with_hasher<H>(self, hasher: H) -> ByAccess<A, K, H, T> {
+        ByAccess::new(self.accesses, hasher)
+    }
+
+    /// The item that has just arrived makes its claims.
+    fn enter(&mut self, ticket: u64, item: Option<T>) -> usize
+    where
+        K: Eq,
+    {
+        let entered = self.items.insert(Item {
+            item,
+            ticket,
+            arrival: self.arrived,
+            held_up: 0,
+            first_claim: NONE,
+        });
+        let mut arriving = std::mem::take(&mut self.arriving);
+        for Arriving { key, hash, shared } in arriving.drain(..) {
+            let queue = self.keys.find(hash, &key).unwrap_or_else(|| {
+                let queue = self.queues.insert(Queue::EMPTY);
+                self.keys.insert(queue, hash, key);
+                queue
+            });
+            self.claim(entered, queue, shared);
+        }
+        // Its memory is used again.
+        self.arriving = arriving;
+        let mut claim = self.items[entered].first_claim;
+        while claim != NONE {
+            self.line_up(claim);
+            claim = self.claims[claim].next_of_item;
+        }
+        entered
+    }
+
+    /// Notes a claim; of several on one key, one, which is exclusive if any is.
+    fn claim(&mut self, item: usize, queue: usize, shared: bool) {
+        let arrival = self.items[item].arrival;
+        let here = &mut self.queues[queue];
+        if here.last_arrival == arrival {
+            self.claims[here.last_claim].shared &= shared;
+            return;
+        }
+        let claim = self.claims.insert(Claim {
+            queue,
+            item,
+            shared,
+            next_of_queue: NONE,
+            next_of_item: self.items[item].first_claim,
+        });
+        self.items[item].first_claim = claim;
+        here.last_arrival = arrival;
+        here.last_claim = claim;
+    }
+
+    /// Puts a claim in force if nothing is before it, else at the end of its queue.
+    fn line_up(&mut self, claim: usize) {
+        let Claim {
+            queue,
+            item,
+            shared,
+            ..
+        } = self.claims[claim];
+        let here = &mut self.queues[queue];
+        if here.first == NONE && (here.in_force == 0 || (here.shared && shared)) {
+            here.in_force += 1;
+            here.shared = shared;
+            return;
+        }
+        match std::mem::replace(&mut here.last, claim) {
+            NONE => here.first = claim,
+            last => self.claims[last].next_of_queue = claim,
+        }
+        self.items[item].held_up += 1;
+    }
+
+    /// A claim is given up; what is next in its queue may come into force.
+    fn give_up(&mut self, claim: Claim) {
+        let here = &mut self.queues[claim.queue];
+        here.in_force -= 1;
+        if here.in_force > 0 {
+            return;
+        }
+        if here.first == NONE {
+            self.queues.remove(claim.queue);
+            self.keys.remove(claim.queue);
+            return;
+        }
+        here.shared = self.claims[here.first].shared;
+        while here.first != NONE {
+            let Claim {
+                shared,
+                item,
+                next_of_queue,
+                ..
+            } = self.claims[here.first];
+            if here.in_force > 0 && !(here.shared && shared) {
+                break;
+            }
+            here.in_force += 1;
+            here.first = next_of_queue;
+            if next_of_queue == NONE {
+                here.last = NONE;
+            }
+            let item_in_force = &mut self.items[item];
+            item_in_force.held_up -= 1;
+            if item_in_force.held_up == 0 {
+                let arrival = item_in_force.arrival;
+                self.ready.push(Reverse(ReadyItem { arrival, item }));
+            }
+        }
+    }
+
+    fn run_in(&mut self, place: usize, item: usize) {
+        if place >= self.running.len() {
+            self.running.resize(place + 1, NONE);
+        }
+        self.running[place] = item;
+    }
+}
+
+impl Queue {
+    const EMPTY: Self = Self {
+        in_force: 0,
+        shared: false,
+        first: NONE,
+        last: NONE,
+        last_arrival: u64::MAX,
+        last_claim: NONE,
+    };
+}
+
+impl<A, K, S, T> Order<T> for ByAccess<A, K, S, T>
+where
+    A: Accesses<T, K>,
+    K: Hash + Eq,
+    S: BuildHasher,
+{
+    type Claim = ();
+
+    fn arrive(&mut self, item: &T) -> Arrival<()> {
+        self.arrived += 1;
+        self.arriving.clear();
+        let Self {
+            accesses,
+            arriving,
+            hasher,
+            ..
+        } = self;
+        accesses.read(item, |access| {
+            let (key, shared) = match access {
+                Access::Shared(key) => (key, true),
+                Access::Exclusive(key) => (key, false),
+            };
+            let hash = hasher.hash_one(&key);
+            arriving.push(Arriving { key, hash, shared });
+        });
+        let starts = self.arriving.iter().all(|Arriving { key, hash, shared }| {
+            self.keys.find(*hash, key).is_none_or(|queue| {
+                let here = &self.queues[queue];
+                here.first == NONE && here.shared && *shared
+            })
+        });
+        if starts {
+            Arrival::Starts(())
+        } else {
+            Arrival::Waits(0)
+        }
+    }
+
+    fn wait(&mut self, _behind: usize, ticket: u64, item: T) {
+        self.enter(ticket, Some(item));
+        self.waiting += 1;
+    }
+
+    fn hold(&mut self, place: usize, (): ()) {
+        let item = self.enter(0, None);
+        self.run_in(place, item);
+    }
+
+    fn release(&mut self, place: usize) {
+        let item = self.items.remove(self.running[place]);
+        let mut next = item.first_claim;
+        while next != NONE {
+            let claim = self.claims.remove(next);
+            next = claim.next_of_item;
+            self.give_up(claim);
+        }
+    }
+
+    fn oldest_ready(&self) -> Option<u64> {
+        let Reverse(ReadyItem { item, .. }) = self.ready.peek()?;
+        Some(self.items[*item].ticket)
+    }
+
+    fn start_ready(&mut self, place: usize) -> T {
+        let Reverse(ReadyItem { item, .. }) = self.ready.pop().expect("an item was named");
+        self.run_in(place, item);
+        self.waiting -= 1;
+        let item = self.items[item].item.take();
+        item.expect("an item that waits")
+    }
+
+    fn waiting(&self) -> usize {
+        self.waiting
+    }
+
+    fn groups(&self) -> usize {
+        self.keys.len()
+    }
+
+    fn clear(&mut self) {
+        self.items.clear();
+        self.claims.clear();
+        self.queues.clear();
+        self.keys.clear();
+        self.ready.clear();
+        self.arriving.clear();
+        self.waiting = 0;
+    }
+}
+
+impl<A, K, S, T> fmt::Debug for ByAccess<A, K, S, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ByAccess").finish_non_exhaustive()
+    }
+}
+
+impl<F, I> fmt::Debug for Each<F, I> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Each").finish_non_exhaustive()
+    }
+}
+
+impl<F, I> fmt::Debug for Exclusively<F, I> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Exclusively").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,86 @@
+//! Where handlers run: in the task that polls the stream, or on the runtime's workers.
+
+mod here;
+
+use std::task::Waker;
+
+pub use self::here::InTask;
+pub use crate::slots::{Polled, Woken};
+
+/// Runs handlers, each in a place of its own and each, unless it waits without one, in a slot.
+pub trait Run<T> {
+    /// What comes out of a handler.
+    type Ok;
+    /// What stops the stream.
+    type Error;
+
+    /// How many handlers there are.
+    fn running(&self) -> usize;
+
+    /// How many slots are held.
+    fn held(&self) -> usize;
+
+    /// A vacant place, to be tried with [`start`](Self::start) and, if the handler is pending, taken with
+    /// [`take`](Self::take).
+    fn vacant(&mut self) -> usize;
+
+    /// Takes the place that [`vacant`](Self::vacant) gave.
+    fn take(&mut self, place: usize);
+
+    /// Gives a place back whose handler has finished.
+    fn give_back(&mut self, place: usize);
+
+    /// Starts a handler in a place, with a slot.
+    fn start(
+        &mut self,
+        place: usize,
+        ticket: u64,
+        item: T,
+    ) -> Polled<Result<Self::Ok, Self::Error>>;
+
+    /// Looks at a handler that was woken.
+    fn poll(&mut self, place: usize) -> Polled<Result<Self::Ok, Self::Error>>;
+
+    /// Gives a slot to a handler that needs one to go on, and looks at it.
+    fn grant(&mut self, place: usize) -> Polled<Result<Self::Ok, Self::Error>>;
+
+    /// The ticket of the item that runs, or ran last, in a place.
+    fn ticket(&self, place: usize) -> u64;
+
+    /// Whether there is a handler in a place.
+    fn is_running(&self, place: usize) -> bool;
+
+    /// Whether a handler is to be looked at when it is woken.
+    fn is_awake(&self, place: usize) -> bool;
+
+    /// A poll begins. Says whether the task slept and nothing of ours woke it.
+    fn begin_round(&mut self) -> bool;
+
+    /// Whether anything woken is left of this round.
+    fn has_woken(&self) -> bool;
+
+    /// What else was woken for this round.
+    fn next_woken(&mut self) -> Option<Woken>;
+
+    /// The waker for the source.
+    fn source_waker(&self) -> &Waker;
+
+    /// Says whether the task may sleep.
+    #[must_use]
+    fn sleep(&mut self, task: &Waker) -> bool;
+
+    /// Drops a handler that holds a slot, of those whose ticket is among these, and frees the slot. Its place stays taken.
+    fn drop_one(&mut self, among: impl FnMut(u64) -> bool) -> bool;
+
+    /// Drops all handlers.
+    fn clear(&mut self);
+}
+
+/// A way to run handlers, before the handler is known.
+pub trait RunWith<T, H, Fut, V> {
+    /// What runs them.
+    type Run: Run<T>;
+
+    /// Runs nothing as yet.
+    fn run(self, handler: H) -> Self::Run;
+}

@@ -1,0 +1,130 @@
+//! Handlers run in the task that polls the stream.
+
+use std::fmt;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::task::Waker;
+
+use super::{Polled, Run, RunWith, Woken};
+use crate::slots::Slots;
+use crate::verdict::Verdict;
+
+/// A handler, and the futures that it made.
+pub struct Here<H, Fut, V> {
+    /// First, so that a drop silences all wakers before anything else is dropped.
+    slots: Slots<Fut>,
+    handler: H,
+    _verdict: PhantomData<fn() -> V>,
+}
+
+/// The default: handlers run in the task that polls the stream.
+#[derive(Debug)]
+pub struct InTask;
+
+impl<T, H, Fut, V> RunWith<T, H, Fut, V> for InTask
+where
+    H: FnMut(T) -> Fut,
+    Fut: Future,
+    V: Verdict<Fut::Output>,
+{
+    type Run = Here<H, Fut, V>;
+
+    fn run(self, handler: H) -> Here<H, Fut, V> {
+        Here {
+            slots: Slots::new(),
+            handler,
+            _verdict: PhantomData,
+        }
+    }
+}
+
+impl<T, H, Fut, V> Run<T> for Here<H, Fut, V>
+where
+    H: FnMut(T) -> Fut,
+    Fut: Future,
+    V: Verdict<Fut::Output>,
+{
+    type Ok = V::Ok;
+    type Error = V::Error;
+
+    fn running(&self) -> usize {
+        self.slots.running()
+    }
+
+    fn held(&self) -> usize {
+        self.slots.held()
+    }
+
+    fn vacant(&mut self) -> usize {
+        self.slots.vacant()
+    }
+
+    fn take(&mut self, place: usize) {
+        self.slots.take(place);
+    }
+
+    fn give_back(&mut self, place: usize) {
+        self.slots.give_back(place);
+    }
+
+    #[inline(always)] // or the future is built elsewhere and copied into its place
+    fn start(&mut self, place: usize, ticket: u64, item: T) -> Polled<Result<V::Ok, V::Error>> {
+        self.slots
+            .start(place, ticket, (self.handler)(item))
+            .map(V::judge)
+    }
+
+    fn poll(&mut self, place: usize) -> Polled<Result<V::Ok, V::Error>> {
+        self.slots.poll(place).map(V::judge)
+    }
+
+    fn grant(&mut self, place: usize) -> Polled<Result<V::Ok, V::Error>> {
+        self.slots.grant(place).map(V::judge)
+    }
+
+    fn ticket(&self, place: usize) -> u64 {
+        self.slots.ticket(place)
+    }
+
+    fn is_running(&self, place: usize) -> bool {
+        self.slots.is_running(place)
+    }
+
+    fn is_awake(&self, place: usize) -> bool {
+        self.slots.is_awake(place)
+    }
+
+    fn begin_round(&mut self) -> bool {
+        self.slots.begin_round()
+    }
+
+    fn has_woken(&self) -> bool {
+        self.slots.has_woken()
+    }
+
+    fn next_woken(&mut self) -> Option<Woken> {
+        self.slots.next_woken()
+    }
+
+    fn source_waker(&self) -> &Waker {
+        self.slots.source_waker()
+    }
+
+    fn sleep(&mut self, task: &Waker) -> bool {
+        self.slots.sleep(task)
+    }
+
+    fn drop_one(&mut self, among: impl FnMut(u64) -> bool) -> bool {
+        self.slots.drop_one(among)
+    }
+
+    fn clear(&mut self) {
+        self.slots.clear();
+    }
+}
+
+impl<H, Fut, V> fmt::Debug for Here<H, Fut, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Here").finish_non_exhaustive()
+    }
+}
