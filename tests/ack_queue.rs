@@ -25,14 +25,18 @@ fn at_least_once_loses_nothing_and_keeps_every_order() {
     let table = table(&end);
     assert_eq!(table["consumer killed"], "2");
     assert_eq!(table["server restarted"], "1");
-    assert_eq!(table["acknowledgements lost"], "40");
     assert_eq!(table["published"], "2,000");
     assert_eq!(table["processed"], "2,000");
     assert_eq!(table["lost"], "0");
     assert_eq!(table["out of order"], "0");
     assert_eq!(table["applied twice"], "0");
-    // Each lost acknowledgement brings its message back when its lease has run out.
-    assert!(number(&table["processed twice"]) >= 40, "{table:?}");
+    // 40, but for a kill just before one. Each brings its message back when its lease has run out.
+    let acknowledgements_lost = number(&table["acknowledgements lost"]);
+    assert!(acknowledgements_lost >= 38, "{table:?}");
+    assert!(
+        number(&table["processed twice"]) >= acknowledgements_lost,
+        "{table:?}"
+    );
     let [delivered, redelivered] = ["delivered", "redelivered"].map(|name| number(&table[name]));
     assert_eq!(delivered - redelivered, 2_000);
     // 20 messages fail once and 20 twice; a few more times if a kill comes between.
