@@ -226,6 +226,9 @@
 //!
 //! A crash loses what is admitted and the message that is being committed, so a small `look_ahead` loses less.
 //!
+//! What a crash repeats or loses, by verb and by when you commit, stands on [one page](guide::delivery). How logs name the
+//! group and the offset, on [another](guide::logs).
+//!
 //! **Kafka's** committed position is the next offset to be read: commit `offset + 1`. An offset of this crate is that of
 //! the last item that was dealt with. Offsets may have gaps; they are handed through, never compared nor counted. So several
 //! partitions may share one stream. Put the partition into the offset, and commit the latest of each. Then say which
@@ -466,9 +469,11 @@
 //! ```
 //!
 //! The same goes for rate limits, circuit breakers and call-backs: whatever future it is given. At most `look_ahead`
-//! handlers wait so, and each gets a slot again before anything younger starts.
+//! handlers wait so, and each gets a slot again before anything younger starts. There is a [page on retries](guide::retry).
 //!
 //! # Drain, or stop
+//!
+//! In short; there is a [page on shutting down](guide::shutdown) within a deadline.
 //!
 //! To **drain**, end the source. Everything admitted is finished and comes out, then the stream ends:
 //!
@@ -613,6 +618,8 @@
 //!
 //! # Messages with a lease
 //!
+//! There is a [page on brokers that want an acknowledgement](guide::acknowledgements) for each message. In short:
+//!
 //! Where a message is leased to its consumer for a while (SQS, JetStream, RabbitMQ, Service Bus), the lease runs from the
 //! moment of receipt. The message may wait in the window before its handler is called, and for its turn to come out
 //! afterwards. So extend the lease from receipt on, not from the start of the handler; set `look_ahead` to the prefetch, so
@@ -727,6 +734,8 @@ pub mod can_run_together;
 mod consumer;
 mod drive;
 mod fold;
+#[cfg(doc)]
+pub mod guide;
 mod keyed;
 mod offsets;
 mod order;
