@@ -231,7 +231,8 @@ where
 {
     /// Runs a handler that cannot fail, or that deals with its failures: a stream of `(result, offset)`, in source order.
     ///
-    /// Each offset that comes out is safe to commit once its result is dealt with: everything before it has come out.
+    /// Each offset that comes out is safe to commit once its result is dealt with: everything before it (in its partition,
+    /// if [`partitions`](Self::partitions) is set) has come out.
     /// For handlers that return a `Result`, [`try_then`](Self::try_then) stops at the first failure, so that nobody
     /// commits a failed item's offset by mistake.
     ///

@@ -224,7 +224,7 @@ impl<Fut: Future> Slots<Fut> {
 }
 
 impl<Fut: Future> Place<Fut> {
-    #[inline]
+    #[inline(always)] // or what comes out is copied twice on its way
     fn poll(&mut self, has_slot: bool) -> Polled<Fut::Output> {
         let future = self.future.as_mut().as_pin_mut();
         let future = future.expect("only a future that runs is polled");

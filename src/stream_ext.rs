@@ -19,8 +19,8 @@ pub trait StreamExt: Stream {
     /// keys are `Hash + Eq`. A key cannot borrow from its item; see [keys that are strings](crate#keys-that-are-strings),
     /// and [items without a key](crate#items-without-a-key) for keys that are an `Option`.
     ///
-    /// `max_parallel` is the most handlers that exist at once: 1 to `usize::MAX`. Slots are made when they are first
-    /// needed.
+    /// `max_parallel` is the most handlers that hold a slot at once, 1 to `usize::MAX`; no more than these exist, but for
+    /// those that wait [without a slot](crate::without_slot). Room for them is made when it is first needed.
     ///
     /// # Panics
     ///

@@ -40,8 +40,10 @@ impl<O> Unordered<O> {
 
     /// The position that may be committed: it and everything before it was handed over, with this result at the latest.
     ///
-    /// `None` until the first item of the source has come out. It stays where it is while an older item runs, and never
-    /// goes back. At the end it is the offset of the last item.
+    /// `None` until the first item of the source has come out: there is nothing to commit yet. It stays where it is while
+    /// an older item runs, and never goes back. At the end it is the offset of the last item. With
+    /// [`partitions`](crate::Ordered::partitions) all this holds in each, and a partition of which nothing was admitted for
+    /// a while begins anew: `None` always means that there is nothing new to commit.
     pub fn frontier(&self) -> Option<&O> {
         self.frontier.as_ref()
     }

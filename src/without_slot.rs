@@ -41,7 +41,7 @@ pub(crate) enum Wish {
 }
 
 /// Polls a handler, and says what it wishes if it is pending. Its waits are kept where its future is.
-#[inline]
+#[inline(always)] // as each poll of each handler goes through here
 pub(crate) fn poll_handler<Fut: Future>(
     future: Pin<&mut Fut>,
     cx: &mut Context<'_>,
