@@ -991,6 +991,31 @@ fn after_a_panic_in_a_handler_the_thread_is_outside_any_operator() {
 }
 
 #[test]
+fn after_a_panic_in_a_handler_that_waits_those_of_other_streams_hold_their_slots() {
+    let gates = Gates::default();
+    let mut broken = spawn(
+        stream::iter([90])
+            .ordered_by_group(|item| *item, 1)
+            .then(|item| join(without_slot(pending::<()>()), gates.handle(item))),
+    );
+    assert_pending!(broken.poll_next());
+    gates.end(90, support::End::Panic);
+    assert!(catch_unwind(AssertUnwindSafe(|| broken.poll_next())).is_err());
+    // What is left of it is there still.
+    let feed = items([10, 20]);
+    let (mut task, office) = one_slot(Verb::Then, &feed);
+    settled(&mut task);
+    assert_eq!(office.log(), [Starts(10), Starts(20)]);
+    office.gates.open(20);
+    settled(&mut task);
+    office.end_pause(10);
+    settled(&mut task);
+    feed.push(Ok(30));
+    settled(&mut task);
+    assert_eq!(office.log()[2..], [Returns(10)], "10 has the slot");
+}
+
+#[test]
 fn a_failure_lets_an_earlier_one_that_waits_finish_and_starts_nothing_past_it() {
     for verb in FALLIBLE {
         let feed = items([10, 11, 20, 21, 30, 31]);
