@@ -157,8 +157,11 @@ impl<St, M, T, E, By, Off, P, X, W> Fold<St, M, T, E, By, Off, P, X, W>
 where
     By: Order<T>,
 {
-    pub(crate) fn waiting(&self) -> usize {
-        self.core.order.waiting()
+    pub(crate) fn waiting(&self) -> usize
+    where
+        X: Run<T>,
+    {
+        self.core.order.waiting() + self.core.run.waiting()
     }
 
     pub(crate) fn groups(&self) -> usize {
@@ -354,13 +357,21 @@ where
             let claim = match self.order.arrive(&item) {
                 Arrival::Starts(claim) => claim,
                 Arrival::Waits(behind) => {
-                    self.order.wait(behind, ticket, item);
+                    let mut item = Some(item);
+                    if By::WAITS_BEHIND_PLACES {
+                        let arrival = self.window.arrival(ticket);
+                        item = item.and_then(|item| self.run.follow(behind, ticket, arrival, item));
+                    }
+                    if let Some(item) = item {
+                        self.order.wait(behind, ticket, item);
+                    }
                     self.window.admit(offset, partition);
                     continue;
                 }
             };
             let place = self.run.vacant();
-            match self.run.start(place, ticket, item) {
+            let arrival = self.window.arrival(ticket);
+            match self.run.start(place, ticket, arrival, item) {
                 Polled::Ready(output) => match output {
                     Ok(result) if emit => {
                         let emitted = self.window.pass(offset, partition, result);
@@ -444,11 +455,11 @@ where
                         self.succeed(place, emit, emitted);
                     }
                 }
-                (_, Some((ticket, _))) => {
+                (_, Some((ticket, arrival))) => {
                     let place = self.run.vacant();
                     self.run.take(place);
                     let item = self.order.start_ready(place);
-                    let polled = self.run.start(place, ticket, item);
+                    let polled = self.run.start(place, ticket, arrival, item);
                     self.settle(place, polled, emit, emitted);
                 }
                 (Some(_), None) => unreachable!("nothing is older than the only one"),
@@ -482,6 +493,9 @@ where
     /// A handler has finished: whether what waits behind it starts now, in the slot that it had. Else it is put among what
     /// is ready, or its place is given back.
     fn goes_on(&mut self, place: usize) -> bool {
+        if self.run.has_more(place) {
+            return false;
+        }
         let Some(ticket) = self.order.successor(place) else {
             self.order.release(place);
             self.run.give_back(place);
@@ -503,7 +517,8 @@ where
     fn succeed(&mut self, place: usize, emit: bool, emitted: &mut Option<W::Emitted>) {
         while let Some(ticket) = self.order.successor(place) {
             let item = self.order.succeed(place);
-            match self.run.start(place, ticket, item) {
+            let arrival = self.window.arrival(ticket);
+            match self.run.start(place, ticket, arrival, item) {
                 Polled::Ready(output) => self.finish(place, output, emit, emitted),
                 Polled::Pending | Polled::NeedsSlot => return,
             }
@@ -539,6 +554,7 @@ where
         self.state = State::Closed;
         if self.may_start(arrival) {
             self.failure = Some(Failure { arrival, error });
+            self.run.stop_at(arrival);
         }
     }
 

@@ -705,8 +705,11 @@
 //! }
 //! ```
 //!
-//! Work that computes for long belongs on other threads; await `tokio::task::spawn_blocking` in the handler. The order holds
-//! as long as the handler awaits all that it starts. What was started elsewhere goes on when the handler is dropped.
+//! Handlers that compute may run on all of the runtime's workers: put `.spawned()` before the verb (feature `tokio`). The
+//! order is the same, and the handlers go on even while nobody polls the stream; items, handler and results must be `Send`
+//! and `'static`. For a few heavy items, await a task of their own in the handler:
+//! `AbortOnDropHandle::new(tokio::spawn(..))` of `tokio-util`, or `tokio::task::spawn_blocking` for what blocks. The order
+//! holds as long as the handler awaits all that it starts. What was started elsewhere goes on when the handler is dropped.
 //!
 //! With the feature `tokio`, handlers are not polled while the task's cooperative budget is used up, when they could only
 //! be told to come back. Without it the operator keeps a budget of its own, and does not starve its neighbours either.

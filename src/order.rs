@@ -13,6 +13,9 @@ pub use self::unless::Unless;
 ///
 /// An item is known by its ticket, which the window gave it; a running handler by its place.
 pub trait Order<T> {
+    /// Whether what an item waits [`behind`](Arrival::Waits) is a place, and all that it waits for.
+    const WAITS_BEHIND_PLACES: bool = false;
+
     /// What an item that may start has a claim to, until it [`hold`](Self::hold)s it.
     type Claim;
 

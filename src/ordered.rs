@@ -161,6 +161,50 @@ impl<St, By, Off, P, X> Ordered<St, By, Off, P, X> {
             settings: self.settings.partitions(partition),
         }
     }
+
+    /// Runs the handlers on tokio's workers instead of in the task that polls the stream: for handlers that compute, and for
+    /// consumers that await something else between two results.
+    ///
+    /// The verb then asks that items, handler, its futures and results are `Send + 'static`. There are up to `max_parallel`
+    /// long-lived tasks; a group is bound to one while it has items, and all else is as without: order, window, offsets,
+    /// failures. The handler is called by one task at a time. Handlers run on while the stream is not polled, until what was
+    /// admitted is finished.
+    ///
+    /// Where a handler in ten microseconds is not the bottleneck, do without: a task of its own for each item, with
+    /// `AbortOnDropHandle::new(tokio::spawn(..)).await` in the handler, serves single heavy ones, and `spawn_blocking` those
+    /// that block.
+    ///
+    /// # Panics
+    ///
+    /// Polling the stream panics outside a tokio runtime, and after the runtime was shut down. A panic of a handler resumes
+    /// in whoever polls the stream.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the stream asks each handler to stop: it may run to its next await.
+    ///
+    /// ```
+    /// use futures::{StreamExt as _, stream};
+    /// use ordered_by_group::prelude::*;
+    ///
+    /// # #[tokio::main(worker_threads = 2)]
+    /// # async fn main() {
+    /// let results: Vec<_> = stream::iter(1..=4_u64)
+    ///     .ordered_by_group(|n| n % 2, 8)
+    ///     .spawned()
+    ///     .then(|n| async move { (1..=n * 1_000).sum::<u64>() })
+    ///     .collect()
+    ///     .await;
+    /// assert_eq!(results[0], (500_500, 0));
+    /// # }
+    /// ```
+    #[cfg(feature = "tokio")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "tokio")))]
+    pub fn spawned(self) -> Ordered<St, By, Off, P, crate::run::Spawned> {
+        Ordered {
+            settings: self.settings.spawned(),
+        }
+    }
 }
 
 impl<St, F, K, S, T, Off, P, X> Ordered<St, ByGroup<F, K, S, T>, Off, P, X> {

@@ -1,10 +1,14 @@
 //! Where handlers run: in the task that polls the stream, or on the runtime's workers.
 
 mod here;
+#[cfg(feature = "tokio")]
+mod spawned;
 
 use std::task::Waker;
 
 pub use self::here::InTask;
+#[cfg(feature = "tokio")]
+pub use self::spawned::Spawned;
 pub use crate::slots::{Polled, Woken};
 
 /// Runs handlers, each in a place of its own and each, unless it waits without one, in a slot.
@@ -35,8 +39,27 @@ pub trait Run<T> {
         &mut self,
         place: usize,
         ticket: u64,
+        arrival: u64,
         item: T,
     ) -> Polled<Result<Self::Ok, Self::Error>>;
+
+    /// Sends an item after the handler in this place, to run there when that has finished; or gives the item back, to wait.
+    fn follow(&mut self, _place: usize, _ticket: u64, _arrival: u64, item: T) -> Option<T> {
+        Some(item)
+    }
+
+    /// Whether an item that was sent after a handler that has finished goes on in its place.
+    fn has_more(&self, _place: usize) -> bool {
+        false
+    }
+
+    /// How many items were sent after others, and wait for them.
+    fn waiting(&self) -> usize {
+        0
+    }
+
+    /// Nothing that arrived then or later is to start.
+    fn stop_at(&mut self, _arrival: u64) {}
 
     /// Looks at a handler that was woken.
     fn poll(&mut self, place: usize) -> Polled<Result<Self::Ok, Self::Error>>;

@@ -91,7 +91,10 @@ macro_rules! running_stream {
             /// assert!(results.next().now_or_never().is_none());
             /// assert_eq!(results.waiting(), 1);
             /// ```
-            pub fn waiting(&self) -> usize {
+            pub fn waiting(&self) -> usize
+            where
+                X: Run<T>,
+            {
                 self.fold.waiting()
             }
 

@@ -80,6 +80,18 @@ impl<St, By, Off, P, X> Settings<St, By, Off, P, X> {
         }
     }
 
+    #[cfg(feature = "tokio")]
+    pub(crate) fn spawned(self) -> Settings<St, By, Off, P, crate::run::Spawned> {
+        Settings {
+            stream: self.stream,
+            order: self.order,
+            offsets: self.offsets,
+            partitions: self.partitions,
+            run: crate::run::Spawned,
+            limits: self.limits,
+        }
+    }
+
     pub(crate) fn map_order<By2>(
         self,
         map: impl FnOnce(By) -> By2,

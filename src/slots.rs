@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 pub use self::ready_set::Woken;
-use self::ready_set::{ReadySet, WakeHandle};
+pub(crate) use self::ready_set::{ReadySet, WakeHandle};
 use crate::without_slot::{self, Waits, Wish, poll_handler};
 
 /// Places for running futures, and the slots that they hold. A place is made when it is first needed and used again and

@@ -128,6 +128,36 @@ impl<St, By, Off, P, X> TryOrdered<St, By, Off, P, X> {
             settings: self.settings.partitions(partition),
         }
     }
+
+    /// Runs the handlers on tokio's workers, as [`Ordered::spawned`](crate::Ordered::spawned).
+    ///
+    /// # Panics
+    ///
+    /// As there.
+    ///
+    /// ```
+    /// use futures::{TryStreamExt as _, stream};
+    /// use ordered_by_group::prelude::*;
+    ///
+    /// # #[tokio::main(worker_threads = 2)]
+    /// # async fn main() -> Result<(), String> {
+    /// let results: Vec<_> = stream::iter([Ok(1), Ok(2)])
+    ///     .try_ordered_by_group(|n| *n, 8)
+    ///     .spawned()
+    ///     .and_then(|n| async move { Ok::<_, String>(n * 10) })
+    ///     .try_collect()
+    ///     .await?;
+    /// assert_eq!(results, [(10, 0), (20, 1)]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "tokio")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "tokio")))]
+    pub fn spawned(self) -> TryOrdered<St, By, Off, P, crate::run::Spawned> {
+        TryOrdered {
+            settings: self.settings.spawned(),
+        }
+    }
 }
 
 impl<St, F, K, S, T, Off, P, X> TryOrdered<St, ByGroup<F, K, S, T>, Off, P, X> {

@@ -53,6 +53,8 @@ where
     K: Hash + Eq,
     S: BuildHasher,
 {
+    const WAITS_BEHIND_PLACES: bool = true;
+
     type Claim = Claim<K>;
 
     fn arrive(&mut self, item: &T) -> Arrival<Claim<K>> {

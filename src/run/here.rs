@@ -68,7 +68,13 @@ where
     }
 
     #[inline(always)] // or the future is built elsewhere and copied into its place
-    fn start(&mut self, place: usize, ticket: u64, item: T) -> Polled<Result<V::Ok, V::Error>> {
+    fn start(
+        &mut self,
+        place: usize,
+        ticket: u64,
+        _arrival: u64,
+        item: T,
+    ) -> Polled<Result<V::Ok, V::Error>> {
         self.slots
             .start(place, ticket, (self.handler)(item))
             .map(V::judge)

@@ -1,0 +1,521 @@
+//! Handlers run on the runtime's workers, in as many long-lived tasks as there are slots.
+//!
+//! A group is bound to one task while it has items: what waits behind its running item is sent after it, and the task goes
+//! on without asking. The tasks report to the operator through one channel.
+
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::marker::PhantomData;
+use std::panic::resume_unwind;
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use atomic_waker::AtomicWaker;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::task::{JoinHandle, yield_now};
+
+use super::{Polled, Run, RunWith, Woken};
+use crate::slots::{ReadySet, WakeHandle};
+use crate::verdict::Verdict;
+use crate::without_slot::{Wish, poll_handler};
+
+/// How many items a task handles before it gives way to its neighbours.
+const ITEMS_PER_TURN: u32 = 256;
+
+/// The one bit, besides the source's, that is woken here: something was reported.
+const REPORTS: usize = 0;
+
+/// What [`spawned`](crate::Ordered::spawned) sets.
+#[derive(Debug)]
+pub struct Spawned;
+
+/// The tasks, as the operator sees them.
+pub struct Crew<T, H, Fut, V, R, E> {
+    /// First, so that a drop silences all wakers before anything else is dropped.
+    ready: ReadySet,
+    reported: WakeHandle,
+    shared: Arc<Shared<H>>,
+    reports: UnboundedReceiver<Report<R, E>>,
+    to_here: UnboundedSender<Report<R, E>>,
+    /// There may be reports: the channel has not said Pending since it woke us.
+    has_reports: bool,
+    /// The report that `next_woken` has read.
+    report: Option<News<R, E>>,
+    /// A task that has ended before its time.
+    lost: Option<usize>,
+    tasks: Vec<Task<T>>,
+    vacant: Vec<usize>,
+    busy: usize,
+    held: usize,
+    /// How many tasks wait for a slot.
+    needing: usize,
+    /// How many items were sent and have not come back.
+    sent: usize,
+    _handler: PhantomData<fn() -> (Fut, V)>,
+}
+
+struct Task<T> {
+    jobs: UnboundedSender<Job<T>>,
+    handle: JoinHandle<()>,
+    grant: Arc<Grant>,
+    ticket: u64,
+    /// How many items were sent to it and have not come back.
+    sent: usize,
+    slot: Slot,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Slot {
+    Held,
+    Unneeded,
+    Needed,
+}
+
+struct Job<T> {
+    ticket: u64,
+    arrival: u64,
+    item: T,
+    /// It comes with a slot; else it follows another.
+    has_slot: bool,
+}
+
+struct Report<R, E> {
+    place: usize,
+    news: News<R, E>,
+}
+
+enum News<R, E> {
+    Done { ticket: u64, result: Result<R, E> },
+    Waits,
+    NeedsSlot { ticket: u64 },
+    Lost,
+}
+
+/// What all tasks share.
+struct Shared<H> {
+    handler: Mutex<H>,
+    /// Nothing that arrived then or later starts.
+    stop_at: AtomicU64,
+    /// A task waits for a slot, so those that go on must ask first.
+    contended: AtomicBool,
+}
+
+/// A slot on its way to a task.
+#[derive(Default)]
+struct Grant {
+    granted: AtomicBool,
+    task: AtomicWaker,
+}
+
+/// Reports for one task; that it is lost, if it ends by a panic or with its runtime.
+struct Reporter<R, E> {
+    place: usize,
+    to_operator: UnboundedSender<Report<R, E>>,
+}
+
+impl<T, H, Fut, V, R, E> RunWith<T, H, Fut, V> for Spawned
+where
+    T: Send + 'static,
+    H: FnMut(T) -> Fut + Send + 'static,
+    Fut: Future + Send + 'static,
+    V: Verdict<Fut::Output, Ok = R, Error = E> + 'static,
+    R: Send + 'static,
+    E: Send + 'static,
+{
+    type Run = Crew<T, H, Fut, V, R, E>;
+
+    fn run(self, handler: H) -> Self::Run {
+        let mut ready = ReadySet::new();
+        let (to_here, reports) = unbounded_channel();
+        Crew {
+            reported: ready.add_slot(REPORTS),
+            ready,
+            shared: Arc::new(Shared {
+                handler: Mutex::new(handler),
+                stop_at: AtomicU64::new(u64::MAX),
+                contended: AtomicBool::new(false),
+            }),
+            reports,
+            to_here,
+            has_reports: true,
+            report: None,
+            lost: None,
+            tasks: Vec::new(),
+            vacant: Vec::new(),
+            busy: 0,
+            held: 0,
+            needing: 0,
+            sent: 0,
+            _handler: PhantomData,
+        }
+    }
+}
+
+impl<T, H, Fut, V, R, E> Crew<T, H, Fut, V, R, E> {
+    /// Whether more was sent to this place than the handler that has finished.
+    fn send(&mut self, place: usize, job: Job<T>) {
+        let task = &mut self.tasks[place];
+        self.sent += 1;
+        task.sent += 1;
+        // A task that is gone has said so, and that is found before anything is missed.
+        let _ = task.jobs.send(job);
+    }
+
+    fn set_slot(&mut self, place: usize, slot: Slot) {
+        let before = std::mem::replace(&mut self.tasks[place].slot, slot);
+        self.held -= usize::from(before == Slot::Held);
+        self.held += usize::from(slot == Slot::Held);
+        self.needing -= usize::from(before == Slot::Needed);
+        self.needing += usize::from(slot == Slot::Needed);
+        self.shared
+            .contended
+            .store(self.needing > 0, Ordering::Relaxed);
+    }
+
+    /// Resumes the panic of a task that was lost, once it is there.
+    fn mourn(&mut self) {
+        let Some(place) = self.lost else {
+            return;
+        };
+        let mut cx = Context::from_waker(self.reported.as_waker());
+        match Pin::new(&mut self.tasks[place].handle).poll(&mut cx) {
+            Poll::Pending => {}
+            Poll::Ready(Err(error)) if error.is_panic() => resume_unwind(error.into_panic()),
+            Poll::Ready(_) => panic!(
+                "ordered_by_group: the runtime that runs the spawned handlers was shut down; \
+                 what is unfinished is lost to this stream: resume from the last committed offset"
+            ),
+        }
+    }
+}
+
+impl<T, H, Fut, V, R, E> Run<T> for Crew<T, H, Fut, V, R, E>
+where
+    T: Send + 'static,
+    H: FnMut(T) -> Fut + Send + 'static,
+    Fut: Future + Send + 'static,
+    V: Verdict<Fut::Output, Ok = R, Error = E> + 'static,
+    R: Send + 'static,
+    E: Send + 'static,
+{
+    type Ok = R;
+    type Error = E;
+
+    fn running(&self) -> usize {
+        self.busy
+    }
+
+    fn held(&self) -> usize {
+        self.held
+    }
+
+    fn waiting(&self) -> usize {
+        self.sent - self.busy
+    }
+
+    fn vacant(&mut self) -> usize {
+        if let Some(&place) = self.vacant.last() {
+            return place;
+        }
+        let place = self.tasks.len();
+        let (jobs, from_here) = unbounded_channel();
+        let grant = Arc::<Grant>::default();
+        let reporter = Reporter {
+            place,
+            to_operator: self.to_here.clone(),
+        };
+        let work = work::<T, H, Fut, V, R, E>(
+            from_here,
+            Arc::clone(&self.shared),
+            Arc::clone(&grant),
+            reporter,
+        );
+        self.tasks.push(Task {
+            jobs,
+            handle: tokio::spawn(work),
+            grant,
+            ticket: 0,
+            sent: 0,
+            slot: Slot::Unneeded,
+        });
+        self.vacant.push(place);
+        place
+    }
+
+    fn take(&mut self, place: usize) {
+        let vacant = self.vacant.pop();
+        debug_assert_eq!(vacant, Some(place));
+    }
+
+    fn give_back(&mut self, place: usize) {
+        self.vacant.push(place);
+    }
+
+    fn start(&mut self, place: usize, ticket: u64, arrival: u64, item: T) -> Polled<Result<R, E>> {
+        self.tasks[place].ticket = ticket;
+        self.busy += 1;
+        self.set_slot(place, Slot::Held);
+        self.send(
+            place,
+            Job {
+                ticket,
+                arrival,
+                item,
+                has_slot: true,
+            },
+        );
+        Polled::Pending
+    }
+
+    fn follow(&mut self, place: usize, ticket: u64, arrival: u64, item: T) -> Option<T> {
+        self.send(
+            place,
+            Job {
+                ticket,
+                arrival,
+                item,
+                has_slot: false,
+            },
+        );
+        None
+    }
+
+    fn has_more(&self, place: usize) -> bool {
+        self.tasks[place].sent > 0
+    }
+
+    fn poll(&mut self, place: usize) -> Polled<Result<R, E>> {
+        match self.report.take() {
+            Some(News::Done { ticket, result }) => {
+                let task = &mut self.tasks[place];
+                task.ticket = ticket;
+                task.sent -= 1;
+                self.sent -= 1;
+                if task.sent == 0 {
+                    self.busy -= 1;
+                    self.set_slot(place, Slot::Unneeded);
+                }
+                Polled::Ready(result)
+            }
+            Some(News::Waits) => {
+                self.set_slot(place, Slot::Unneeded);
+                Polled::Pending
+            }
+            Some(News::NeedsSlot { ticket }) => {
+                self.tasks[place].ticket = ticket;
+                self.set_slot(place, Slot::Needed);
+                Polled::NeedsSlot
+            }
+            Some(News::Lost) => {
+                self.lost.get_or_insert(place);
+                self.mourn();
+                Polled::Pending
+            }
+            None => Polled::Pending,
+        }
+    }
+
+    fn grant(&mut self, place: usize) -> Polled<Result<R, E>> {
+        self.set_slot(place, Slot::Held);
+        self.tasks[place].grant.give();
+        Polled::Pending
+    }
+
+    fn ticket(&self, place: usize) -> u64 {
+        self.tasks[place].ticket
+    }
+
+    fn is_running(&self, place: usize) -> bool {
+        self.tasks[place].sent > 0
+    }
+
+    fn is_awake(&self, place: usize) -> bool {
+        self.tasks[place].sent > 0 || self.report.is_some()
+    }
+
+    fn begin_round(&mut self) -> bool {
+        self.mourn();
+        self.ready.begin_round()
+    }
+
+    fn has_woken(&self) -> bool {
+        self.ready.has_next() || self.has_reports
+    }
+
+    fn next_woken(&mut self) -> Option<Woken> {
+        loop {
+            match self.ready.next() {
+                Some(Woken::Source) => return Some(Woken::Source),
+                Some(Woken::Slot(_)) => {
+                    self.has_reports = true;
+                    self.mourn();
+                }
+                None if !self.has_reports => return None,
+                None => {
+                    let mut cx = Context::from_waker(self.reported.as_waker());
+                    match self.reports.poll_recv(&mut cx) {
+                        Poll::Ready(Some(Report { place, news })) => {
+                            self.report = Some(news);
+                            return Some(Woken::Slot(place));
+                        }
+                        Poll::Ready(None) | Poll::Pending => self.has_reports = false,
+                    }
+                }
+            }
+        }
+    }
+
+    fn source_waker(&self) -> &Waker {
+        self.ready.source_waker()
+    }
+
+    fn sleep(&mut self, task: &Waker) -> bool {
+        !self.has_reports && self.ready.sleep(task)
+    }
+
+    fn stop_at(&mut self, arrival: u64) {
+        self.shared.stop_at.fetch_min(arrival, Ordering::Relaxed);
+    }
+
+    fn drop_one(&mut self, mut among: impl FnMut(u64) -> bool) -> bool {
+        let place = self
+            .tasks
+            .iter()
+            .position(|task| task.sent > 0 && task.slot == Slot::Held && among(task.ticket));
+        let Some(place) = place else {
+            return false;
+        };
+        self.tasks[place].handle.abort();
+        self.busy -= 1;
+        self.set_slot(place, Slot::Unneeded);
+        self.sent -= std::mem::take(&mut self.tasks[place].sent);
+        true
+    }
+
+    fn clear(&mut self) {
+        self.tasks.iter().for_each(|task| task.handle.abort());
+        self.tasks.clear();
+        self.vacant.clear();
+        (self.busy, self.held, self.needing, self.sent) = (0, 0, 0, 0);
+    }
+}
+
+/// One task: handles what it is sent, one after the other.
+async fn work<T, H, Fut, V, R, E>(
+    mut jobs: UnboundedReceiver<Job<T>>,
+    shared: Arc<Shared<H>>,
+    grant: Arc<Grant>,
+    reporter: Reporter<R, E>,
+) where
+    H: FnMut(T) -> Fut,
+    Fut: Future,
+    V: Verdict<Fut::Output, Ok = R, Error = E>,
+{
+    let mut has_slot = false;
+    let mut handled = 0;
+    while let Some(job) = jobs.recv().await {
+        let Job {
+            ticket,
+            arrival,
+            item,
+            ..
+        } = job;
+        has_slot |= job.has_slot;
+        if !job.has_slot && (!has_slot || shared.contended.load(Ordering::Relaxed)) {
+            reporter.says(News::NeedsSlot { ticket });
+            poll_fn(|cx| grant.poll(cx)).await;
+            has_slot = true;
+        }
+        if arrival >= shared.stop_at.load(Ordering::Relaxed) {
+            continue;
+        }
+        let output = {
+            let handler = || {
+                let mut handler = shared
+                    .handler
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner);
+                handler(item)
+            };
+            let mut future = pin!(handler());
+            let mut waits = None;
+            let mut is_asking = false;
+            poll_fn(|cx| {
+                loop {
+                    if is_asking {
+                        std::task::ready!(grant.poll(cx));
+                        (is_asking, has_slot) = (false, true);
+                    }
+                    match poll_handler(future.as_mut(), cx, &mut waits, has_slot) {
+                        (Poll::Ready(output), _) => return Poll::Ready(output),
+                        (Poll::Pending, Wish::None) => {
+                            if std::mem::take(&mut has_slot) {
+                                reporter.says(News::Waits);
+                            }
+                            return Poll::Pending;
+                        }
+                        (Poll::Pending, Wish::Slot) if has_slot => return Poll::Pending,
+                        (Poll::Pending, Wish::Slot) => {
+                            is_asking = true;
+                            reporter.says(News::NeedsSlot { ticket });
+                        }
+                    }
+                }
+            })
+            .await
+        };
+        let result = V::judge(output);
+        if result.is_err() {
+            shared.stop_at.fetch_min(arrival, Ordering::Relaxed);
+        }
+        reporter.says(News::Done { ticket, result });
+        handled += 1;
+        if handled % ITEMS_PER_TURN == 0 {
+            yield_now().await;
+        }
+    }
+}
+
+impl Grant {
+    fn give(&self) {
+        self.granted.store(true, Ordering::Release);
+        self.task.wake();
+    }
+
+    fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.task.register(cx.waker());
+        if self.granted.swap(false, Ordering::Acquire) {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    }
+}
+
+impl<R, E> Reporter<R, E> {
+    fn says(&self, news: News<R, E>) {
+        let place = self.place;
+        // Nobody listens once the stream is dropped.
+        let _ = self.to_operator.send(Report { place, news });
+    }
+}
+
+impl<R, E> Drop for Reporter<R, E> {
+    fn drop(&mut self) {
+        self.says(News::Lost);
+    }
+}
+
+impl<T, H, Fut, V, R, E> Drop for Crew<T, H, Fut, V, R, E> {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(|task| task.handle.abort());
+    }
+}
+
+impl<T, H, Fut, V, R, E> fmt::Debug for Crew<T, H, Fut, V, R, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Crew").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,340 @@
+//! Handlers on the runtime's workers: the same order, offsets, failures and panics as in the stream's own task.
+#![cfg(feature = "tokio")]
+
+use std::collections::HashMap;
+use std::future::pending;
+use std::panic::AssertUnwindSafe;
+use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
+use ordered_by_group::prelude::*;
+use ordered_by_group::without_slot;
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::yield_now;
+
+/// Says on drop that it was dropped.
+struct Guard(Arc<AtomicUsize>);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+fn mixed(n: u32) -> u32 {
+    n.wrapping_mul(0x9E37_79B9) >> 16
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_group_is_handled_in_its_order_one_at_a_time_and_all_comes_out_in_source_order() {
+    const GROUPS: u32 = 37;
+    let last: Arc<Vec<Mutex<Option<u32>>>> =
+        Arc::new((0..GROUPS).map(|_| Mutex::default()).collect());
+    let running = Arc::new(AtomicUsize::new(0));
+    let results: Vec<_> = stream::iter(0..20_000_u32)
+        .ordered_by_group(|n| mixed(*n) % GROUPS, 5)
+        .spawned()
+        .then(move |n| {
+            let (last, running) = (Arc::clone(&last), Arc::clone(&running));
+            async move {
+                assert!(running.fetch_add(1, Ordering::SeqCst) < 5);
+                let slot = last[(mixed(n) % GROUPS) as usize].try_lock();
+                let before = slot.expect("alone in its group").replace(n);
+                if n % 3 == 0 {
+                    yield_now().await;
+                }
+                assert!(before < Some(n));
+                running.fetch_sub(1, Ordering::SeqCst);
+                n
+            }
+        })
+        .collect()
+        .await;
+    assert!(
+        results
+            .into_iter()
+            .eq((0..20_000).map(|n| (n, u64::from(n))))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn in_completion_order_groups_keep_theirs_and_the_frontier_ends_at_the_last() {
+    let mut last = HashMap::new();
+    let mut frontier = None;
+    let mut results = pin!(
+        stream::iter(0..20_000_u32)
+            .ordered_by_group(|n| mixed(*n) % 37, 5)
+            .spawned()
+            .then_unordered(|n| async move {
+                if n % 7 == 0 {
+                    yield_now().await;
+                }
+                n
+            })
+    );
+    while let Some((n, offset)) = results.next().await {
+        assert!(last.insert(mixed(n) % 37, n) < Some(n));
+        assert!(frontier.as_ref() <= offset.frontier());
+        frontier = offset.frontier().copied();
+    }
+    assert_eq!(frontier, Some(19_999));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn several_keys_and_any_relation_hold_too() {
+    let balances: Arc<Vec<Mutex<i64>>> = Arc::new((0..20).map(|_| Mutex::new(100)).collect());
+    let accounts = |n: u32| [mixed(n) % 20, (mixed(n) / 20) % 20];
+    let shared = Arc::clone(&balances);
+    let moved: Vec<_> = stream::iter(0..10_000_u32)
+        .ordered_by_groups(move |n| accounts(*n), 4)
+        .spawned()
+        .then(move |n| {
+            let balances = Arc::clone(&shared);
+            async move {
+                let [from, to] = accounts(n).map(|account| account as usize);
+                if from != to {
+                    let mut first = balances[from].try_lock().expect("alone");
+                    let mut second = balances[to].try_lock().expect("alone");
+                    *first -= 1;
+                    *second += 1;
+                }
+            }
+        })
+        .collect()
+        .await;
+    assert_eq!(moved.len(), 10_000);
+    assert_eq!(
+        balances.iter().map(|b| *b.lock().unwrap()).sum::<i64>(),
+        2_000
+    );
+
+    let at_once = Arc::new(AtomicUsize::new(0));
+    stream::iter(0..1_000)
+        .ordered_unless(|_| (), ordered_by_group::can_run_together::never, 4)
+        .spawned()
+        .then(move |_| {
+            let at_once = Arc::clone(&at_once);
+            async move {
+                assert_eq!(at_once.fetch_add(1, Ordering::SeqCst), 0);
+                yield_now().await;
+                at_once.fetch_sub(1, Ordering::SeqCst);
+            }
+        })
+        .drive(|_| async {})
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failure_comes_out_after_what_was_before_it_and_nothing_comes_after() {
+    for fails in [0_u64, 1, 500, 999] {
+        let mut results = pin!(
+            stream::iter(0..1_000_u64)
+                .ordered_by_group(|n| n % 10, 4)
+                .spawned()
+                .try_then(move |n| async move {
+                    yield_now().await;
+                    if n >= fails { Err(n) } else { Ok(n) }
+                })
+        );
+        for n in 0..fails {
+            assert_eq!(results.try_next().await, Ok(Some((n, n))));
+        }
+        assert_eq!(results.try_next().await, Err(fails));
+        assert_eq!(results.try_next().await, Ok(None));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_past_a_failure_starts_once_it_was_seen() {
+    let started = Arc::new(Mutex::new(Vec::new()));
+    let gate = Arc::new(Semaphore::new(0));
+    let (log, opened) = (Arc::clone(&started), Arc::clone(&gate));
+    let end = stream::iter(["a0", "a1", "b2"])
+        .ordered_by_group(|item| item.as_bytes()[0], 2)
+        .spawned()
+        .try_then(move |item| {
+            log.lock().unwrap().push(item);
+            let gate = Arc::clone(&opened);
+            async move {
+                if item == "b2" {
+                    let _ = gate.acquire().await;
+                    return Ok(());
+                }
+                Err(item)
+            }
+        })
+        .try_for_each(|_| async { Ok(()) })
+        .await;
+    assert_eq!(end, Err("a0"));
+    assert!(!started.lock().unwrap().contains(&"a1"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_panic_resumes_in_the_caller_and_poisons_the_stream() {
+    for in_the_call in [false, true] {
+        let mut results = pin!(
+            stream::iter(0..100_u64)
+                .ordered_by_group(|n| n % 10, 4)
+                .spawned()
+                .then(move |n| {
+                    assert!(!(in_the_call && n == 50), "the call panics");
+                    async move {
+                        yield_now().await;
+                        assert!(n != 50, "the handler panics");
+                        n
+                    }
+                })
+        );
+        let mut seen = 0;
+        let panic = loop {
+            match AssertUnwindSafe(results.next()).catch_unwind().await {
+                Ok(Some((n, _))) => {
+                    assert_eq!(n, seen);
+                    seen += 1;
+                }
+                Ok(None) => panic!("a clean end"),
+                Err(panic) => break panic,
+            }
+        };
+        assert!(seen <= 50);
+        let message = panic.downcast_ref::<&str>().expect("the handler's own");
+        assert!(message.ends_with("panics"), "{message}");
+        let again = AssertUnwindSafe(results.next()).catch_unwind().await;
+        assert!(again.is_err(), "poisoned");
+    }
+}
+
+#[test]
+fn a_runtime_that_shuts_down_is_a_panic_with_a_message() {
+    let workers = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .build()
+        .unwrap();
+    let mut results = Box::pin(
+        stream::iter([1])
+            .ordered_by_group(|n| *n, 1)
+            .spawned()
+            .then(|_| pending::<()>()),
+    );
+    {
+        let _inside = workers.enter();
+        assert!(results.next().now_or_never().is_none());
+    }
+    workers.shutdown_timeout(Duration::from_secs(10));
+    let caught = std::panic::catch_unwind(AssertUnwindSafe(|| {
+        futures::executor::block_on(results.next())
+    }));
+    let panic = caught.expect_err("a panic");
+    let message = panic.downcast_ref::<&str>().copied();
+    assert!(
+        message.is_some_and(|message| message.contains("shut down")),
+        "{message:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_drop_asks_each_handler_to_stop() {
+    let dropped = Arc::new(AtomicUsize::new(0));
+    let (started, mut starts) = mpsc::unbounded_channel();
+    let shared = Arc::clone(&dropped);
+    let mut results = Box::pin(
+        stream::iter(0..3)
+            .ordered_by_group(|n| *n, 8)
+            .spawned()
+            .then(move |n| {
+                let guard = Guard(Arc::clone(&shared));
+                let started = started.clone();
+                async move {
+                    let _guard = guard;
+                    started.send(n).unwrap();
+                    pending::<()>().await;
+                }
+            }),
+    );
+    assert!(results.next().now_or_never().is_none());
+    for _ in 0..3 {
+        starts.recv().await.unwrap();
+    }
+    drop(results);
+    // The handler, and with it the last sender, goes when the last task is gone.
+    assert_eq!(starts.recv().await, None);
+    assert_eq!(dropped.load(Ordering::SeqCst), 3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn handlers_run_on_while_the_stream_is_not_polled() {
+    let (done, mut all) = mpsc::unbounded_channel();
+    let mut results = Box::pin(
+        stream::iter(0..4)
+            .ordered_by_group(|_| (), 2)
+            .spawned()
+            .then(move |n| {
+                let done = done.clone();
+                async move {
+                    yield_now().await;
+                    done.send(n).unwrap();
+                }
+            }),
+    );
+    assert!(results.next().now_or_never().is_none());
+    for n in 0..4 {
+        assert_eq!(all.recv().await, Some(n), "nobody polls the stream");
+    }
+    assert_eq!(results.count().await, 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_slot_another_group_runs_and_the_oldest_comes_back_first() {
+    let log = Arc::new(Mutex::new(Vec::new()));
+    let shared = Arc::clone(&log);
+    stream::iter(["a1", "a2", "b1", "c1", "c2"])
+        .ordered_by_group(|item| item.as_bytes()[0], 1)
+        .spawned()
+        .then_unordered(move |item| {
+            let log = Arc::clone(&shared);
+            async move {
+                log.lock().unwrap().push(item);
+                if item == "a1" {
+                    without_slot(tokio::time::sleep(Duration::from_millis(15))).await;
+                    log.lock().unwrap().push("a1 returns");
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        })
+        .drive(|_| async {})
+        .await;
+    // a1 waits until 15; b1 has the slot until 10, c1 until 20; then a1 comes before c2.
+    let log = log.lock().unwrap();
+    assert_eq!(log[..4], ["a1", "b1", "c1", "a1 returns"]);
+    assert_eq!(log.len(), 6);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_counts_and_what_is_unfinished_tell_what_is_admitted() {
+    let gate = Arc::new(Semaphore::new(0));
+    let shared = Arc::clone(&gate);
+    let mut results = pin!(
+        stream::iter(["a1", "a2", "b1"])
+            .ordered_by_group(|item| item.as_bytes()[0], 2)
+            .look_ahead(3)
+            .spawned()
+            .then(move |_| {
+                let gate = Arc::clone(&shared);
+                async move { gate.acquire().await.unwrap().forget() }
+            })
+    );
+    assert!(results.next().now_or_never().is_none());
+    let counts = [
+        results.running(),
+        results.waiting(),
+        results.finished(),
+        results.groups(),
+    ];
+    assert_eq!(counts, [2, 1, 0, 2]);
+    assert_eq!(results.unfinished().collect::<Vec<_>>(), [&0, &1, &2]);
+    gate.add_permits(3);
+    assert_eq!(results.as_mut().count().await, 3);
+}
