@@ -8,6 +8,9 @@ use std::time::Instant;
 
 use contenders::{Contender, Work};
 
+/// For what is only reported.
+const NONE: f64 = f64::INFINITY;
+
 struct Target {
     what: &'static str,
     work: Work,
@@ -60,7 +63,12 @@ fn main() {
 }
 
 fn targets() -> Vec<Target> {
-    use Contender::{BufferUnordered, Ours, OursUnordered};
+    use Contender::{
+        Access, AccessUnordered, BufferUnordered, KeyedMutexAndSemaphore, Ours, OursUnordered,
+        TwoKeys, TwoKeysUnordered,
+    };
+    let (every, keys) = (1_000, 1_000);
+    let mutex = (KeyedMutexAndSemaphore, 64);
     let target = |what, work, ours, most| Target {
         what,
         work,
@@ -105,6 +113,77 @@ fn targets() -> Vec<Target> {
             ours: (Ours, 4_096),
             peer: (Ours, 64),
             most: 1.3,
+        },
+        target(
+            "2 keys, ready, completion order",
+            Work::Ready,
+            TwoKeysUnordered,
+            NONE,
+        ),
+        target("2 keys, ready, source order", Work::Ready, TwoKeys, NONE),
+        target(
+            "2 keys, one yield, completion order",
+            Work::OneYield,
+            TwoKeysUnordered,
+            0.2,
+        ),
+        target(
+            "2 keys, one yield, source order",
+            Work::OneYield,
+            TwoKeys,
+            0.2,
+        ),
+        target(
+            "by access, barriers, ready, completion order",
+            Work::Ready,
+            AccessUnordered { every, keys },
+            NONE,
+        ),
+        target(
+            "by access, barriers, ready, source order",
+            Work::Ready,
+            Access { every, keys },
+            NONE,
+        ),
+        target(
+            "by access, barriers, one yield, completion",
+            Work::OneYield,
+            AccessUnordered { every, keys },
+            NONE,
+        ),
+        target(
+            "by access, barriers, one yield, source",
+            Work::OneYield,
+            Access { every, keys },
+            NONE,
+        ),
+        // A barrier costs as much as its keys: ten times as many barriers of a tenth of the keys cost no less.
+        Target {
+            what: "barriers of 1,000 keys beside 10 × 100, ready",
+            work: Work::Ready,
+            ours: (Access { every, keys }, 64),
+            peer: (
+                Access {
+                    every: every / 10,
+                    keys: keys / 10,
+                },
+                64,
+            ),
+            most: 1.3,
+        },
+        Target {
+            what: "ready, completion, beside mutex + semaphore",
+            work: Work::Ready,
+            ours: (OursUnordered, 64),
+            peer: mutex,
+            most: 0.05,
+        },
+        Target {
+            what: "ready, source order, beside mutex + semaphore",
+            work: Work::Ready,
+            ours: (Ours, 64),
+            peer: mutex,
+            most: 0.05,
         },
     ]
 }

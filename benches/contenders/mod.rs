@@ -1,12 +1,15 @@
 //! The same work for each contender: pull a message, run its handler, take its result and offset, and check them.
 
+use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures::{Stream, StreamExt as _, stream};
 use futures_buffered::BufferedStreamExt as _;
-use ordered_by_group::prelude::*;
+use ordered_by_group::{Access, prelude::*};
+use tokio::sync::{Mutex, Semaphore};
 
 /// How many different keys there are.
 pub const KEYS: u64 = 10_000;
@@ -39,6 +42,16 @@ pub enum Contender {
     FuturesBufferedUnordered,
     /// `futures-buffered`: `map(..).buffered_ordered(n)`
     FuturesBuffered,
+    /// `ordered_by_groups` with two keys an item, `then_unordered(..)`
+    TwoKeysUnordered,
+    /// `ordered_by_groups` with two keys an item, `then(..)`
+    TwoKeys,
+    /// `ordered_by_access`: one key exclusive and one shared, and one item in `every` touches `keys` more; `then_unordered(..)`
+    AccessUnordered { every: u64, keys: u64 },
+    /// The same, `then(..)`
+    Access { every: u64, keys: u64 },
+    /// `buffer_unordered(1_024)` of handlers that lock a mutex per key, and then a semaphore of n
+    KeyedMutexAndSemaphore,
 }
 
 impl Contender {
@@ -59,6 +72,11 @@ impl Contender {
             Self::Buffered => "buffered",
             Self::FuturesBufferedUnordered => "futures-buffered, unordered",
             Self::FuturesBuffered => "futures-buffered, ordered",
+            Self::TwoKeysUnordered => "ours, two keys, completion order",
+            Self::TwoKeys => "ours, two keys, source order",
+            Self::AccessUnordered { .. } => "ours, by access, completion order",
+            Self::Access { .. } => "ours, by access, source order",
+            Self::KeyedMutexAndSemaphore => "keyed mutex and semaphore",
         }
     }
 
@@ -148,6 +166,52 @@ impl Contender {
                     .buffered_ordered(max_parallel);
                 check(items, true, results).await;
             }
+            Self::TwoKeysUnordered => {
+                let results = messages(items)
+                    .ordered_by_groups(|message| [message.key, other_key(message)], max_parallel)
+                    .offsets(|message| message.offset)
+                    .then_unordered(handle)
+                    .map(|(result, offset)| (result, *offset.offset()));
+                check(items, false, results).await;
+            }
+            Self::TwoKeys => {
+                let results = messages(items)
+                    .ordered_by_groups(|message| [message.key, other_key(message)], max_parallel)
+                    .offsets(|message| message.offset)
+                    .then(handle);
+                check(items, true, results).await;
+            }
+            Self::AccessUnordered { every, keys } => {
+                let results = messages(items)
+                    .ordered_by_access(|message| accesses(message, every, keys), max_parallel)
+                    .offsets(|message| message.offset)
+                    .then_unordered(handle)
+                    .map(|(result, offset)| (result, *offset.offset()));
+                check(items, false, results).await;
+            }
+            Self::Access { every, keys } => {
+                let results = messages(items)
+                    .ordered_by_access(|message| accesses(message, every, keys), max_parallel)
+                    .offsets(|message| message.offset)
+                    .then(handle);
+                check(items, true, results).await;
+            }
+            Self::KeyedMutexAndSemaphore => {
+                let mut locks = HashMap::<u64, Arc<Mutex<()>>>::new();
+                let slots = Semaphore::new(max_parallel);
+                let results = messages(items)
+                    .map(|message| {
+                        let lock = locks.entry(message.key).or_default().clone();
+                        let slots = &slots;
+                        async move {
+                            let _group = lock.lock().await;
+                            let _slot = slots.acquire().await.expect("it is never closed");
+                            handle_with_offset(message).await
+                        }
+                    })
+                    .buffer_unordered(1_024);
+                check(items, false, results).await;
+            }
         }
     }
 }
@@ -166,6 +230,23 @@ fn messages(items: u64) -> impl Stream<Item = Message> {
         offset,
         amount: offset ^ 0x5555,
     }))
+}
+
+/// A second key, far from the first.
+fn other_key(message: &Message) -> u64 {
+    (message.key + KEYS / 2) % KEYS
+}
+
+/// One exclusive and one shared; one message in `every` is a barrier to `keys` more.
+fn accesses(message: &Message, every: u64, keys: u64) -> impl Iterator<Item = Access<u64>> + use<> {
+    let barrier = message.offset % every == every - 1;
+    let more = 0..if barrier { keys } else { 0 };
+    [
+        Access::Exclusive(message.key),
+        Access::Shared(other_key(message)),
+    ]
+    .into_iter()
+    .chain(more.map(Access::Exclusive))
 }
 
 async fn check(items: u64, in_source_order: bool, results: impl Stream<Item = (u64, u64)>) {

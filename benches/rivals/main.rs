@@ -75,7 +75,7 @@ impl Contender {
             Self::BufferUnordered => "buffer_unordered",
             Self::FuturesBuffered => "futures-buffered, unordered",
             Self::KeyedMutex => "buffer_unordered + keyed mutex",
-            Self::KeyedMutexAndSemaphore => "same + semaphore",
+            Self::KeyedMutexAndSemaphore => "keyed mutex + semaphore",
             Self::Actors => "actor per key, commit actor",
             Self::ForkJoin => "fork-join in chunks",
             Self::BlockingFold => "blocking fold",
