@@ -1,5 +1,10 @@
 //! What each contender is given: the same source, the same handlers, and the same check of what comes out.
 
+#![allow(
+    clippy::manual_async_fn,
+    reason = "an async fn's future would borrow the handler"
+)]
+
 use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
