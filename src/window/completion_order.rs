@@ -149,6 +149,7 @@ impl<O: Clone, R> Window<()> for CompletionOrder<O, R> {
     fn clear(&mut self) {
         self.ring.clear();
         self.kept.clear();
+        self.frontier = None;
         self.admitted = 0;
         self.failed = 0;
     }
