@@ -304,19 +304,23 @@ where
         }
         let source_first = std::mem::take(&mut self.source_first);
         let woken_first = std::mem::take(&mut self.woken_first) || self.may_return();
-        if !woken_first || source_first || !self.run.has_woken() {
-            if let Some(emitted) = self.admit::<St, M>(source.as_mut(), emit) {
-                self.woken_first = true;
+        let mut source_goes = !woken_first || source_first || !self.run.has_woken();
+        let mut woken_went = false;
+        loop {
+            if source_goes {
+                if let Some(emitted) = self.admit::<St, M>(source.as_mut(), emit) {
+                    self.woken_first = true;
+                    return Turn::Emit(emitted);
+                }
+            }
+            if woken_went || (source_goes && !self.run.has_woken()) {
+                break;
+            }
+            if let Some(emitted) = self.poll_woken(emit) {
                 return Turn::Emit(emitted);
             }
-        }
-        if let Some(emitted) = self.poll_woken(emit) {
-            return Turn::Emit(emitted);
-        }
-        // A handler that has finished made room, or it is the source's turn only now.
-        if let Some(emitted) = self.admit::<St, M>(source, emit) {
-            self.woken_first = true;
-            return Turn::Emit(emitted);
+            // A handler that has finished made room, or it is the source's turn only now.
+            (source_goes, woken_went) = (true, true);
         }
         self.source_first = self.may_pull() && self.credit == EVENTS_PER_POLL;
         if !emit {
@@ -412,9 +416,6 @@ where
 
     /// Polls the handlers that were woken, until a result comes out.
     fn poll_woken(&mut self, emit: bool) -> Option<W::Emitted> {
-        if !self.run.has_woken() {
-            return None;
-        }
         std::mem::swap(&mut self.credit, &mut self.other_credit);
         let mut emitted = None;
         while (emitted.is_none() || self.may_return()) && self.has_credit() {
@@ -492,6 +493,7 @@ where
     }
 
     /// A handler was polled.
+    #[inline(always)] // or what comes out is copied on its way
     fn settle(
         &mut self,
         place: usize,
@@ -552,6 +554,7 @@ where
         }
     }
 
+    #[inline(always)] // or what comes out is copied on its way
     fn finish(
         &mut self,
         place: usize,
