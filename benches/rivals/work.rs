@@ -1,5 +1,10 @@
 //! What each contender is given: the same source, the same handlers, and the same check of what comes out.
 
+#![allow(
+    clippy::manual_async_fn,
+    reason = "a handler's future must not borrow the handler"
+)]
+
 use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
