@@ -16,8 +16,9 @@ use crate::run::{Polled, Run, Woken};
 use crate::source::Read;
 use crate::window::Window;
 
-/// How many items are pulled and handlers polled in one poll. No more than tokio's own budget for a task: of handlers
-/// that find it used up, fewer are polled in vain than were polled with success.
+/// How many items are pulled in one poll, and how many handlers that were woken are polled. Each has its own, so that
+/// neither starves the other. No more than tokio's own budget for a task: of handlers that find it used up, fewer are
+/// polled in vain than were polled with success.
 const EVENTS_PER_POLL: u32 = 128;
 
 /// How many results come out one after the other before the operator gives way to its task's neighbours.
@@ -46,12 +47,15 @@ struct Core<T, E, By, Off, P, X, W> {
     ready: BinaryHeap<Reverse<Ready>>,
     state: State,
     failure: Option<Failure<E>>,
-    /// What is left of this poll's budget.
+    /// What is left of this poll's budget: for what goes on now, the source or what was woken, and for the other.
     credit: u32,
+    other_credit: u32,
     /// How many results may come out before the next Pending.
     results: u32,
     /// The last result came from admission, so what was woken goes first.
     woken_first: bool,
+    /// The last poll ended before the source had its turn, so it goes first.
+    source_first: bool,
     /// Set while the caller's code runs, so it stays set when that panics.
     poisoned: bool,
     _item: PhantomData<fn() -> T>,
@@ -122,9 +126,11 @@ impl<St, M, T, E, By, Off, P, X, W> Fold<St, M, T, E, By, Off, P, X, W> {
                 ready: BinaryHeap::new(),
                 state: State::Open,
                 failure: None,
-                credit: EVENTS_PER_POLL,
+                credit: 0,
+                other_credit: 0,
                 results: RESULTS_PER_TURN,
                 woken_first: false,
+                source_first: false,
                 poisoned: false,
                 _item: PhantomData,
             },
@@ -258,6 +264,7 @@ where
         );
         core.poisoned = true;
         core.credit = EVENTS_PER_POLL;
+        core.other_credit = EVENTS_PER_POLL;
         let turn = core.turn::<St, M>(this.source, emit);
         core.poisoned = false;
         // The task's own waker comes last: it may panic, or run the task at once.
@@ -295,32 +302,29 @@ where
         if self.run.begin_round() {
             self.ask_source();
         }
+        let source_first = std::mem::take(&mut self.source_first);
+        let woken_first = std::mem::take(&mut self.woken_first) || self.may_return();
+        let mut source_goes = !woken_first || source_first || !self.run.has_woken();
+        let mut woken_went = false;
         loop {
-            if self.has_ready() {
-                let mut emitted = None;
-                self.serve(emit, &mut emitted);
-                if let Some(emitted) = emitted {
-                    return Turn::Emit(emitted);
-                }
-            }
-            let woken_first = std::mem::take(&mut self.woken_first) && self.run.has_woken();
-            if !woken_first && !self.may_return() {
+            if source_goes {
                 if let Some(emitted) = self.admit::<St, M>(source.as_mut(), emit) {
                     self.woken_first = true;
                     return Turn::Emit(emitted);
                 }
             }
+            if woken_went || (source_goes && !self.run.has_woken()) {
+                break;
+            }
             if let Some(emitted) = self.poll_woken(emit) {
                 return Turn::Emit(emitted);
             }
-            // A handler that has finished made room, or nothing was admitted so far.
-            if !self.may_pull() || !self.has_credit() {
-                break;
-            }
+            // A handler that has finished made room, or it is the source's turn only now.
+            (source_goes, woken_went) = (true, true);
         }
+        self.source_first = self.may_pull() && self.credit == EVENTS_PER_POLL;
         if !emit {
-            let again = !self.has_credit();
-            return Turn::Idle { again };
+            return self.idle();
         }
         if let Some(emitted) = self.window.emit() {
             return Turn::Emit(emitted);
@@ -328,11 +332,18 @@ where
         self.end()
     }
 
-    /// Pulls items while they may start, and starts them.
+    /// Pulls items while they may start, and starts them; but first what is ready.
     fn admit<St, M>(&mut self, mut source: Pin<&mut St>, emit: bool) -> Option<W::Emitted>
     where
         M: Read<St, T, E>,
     {
+        if self.has_ready() && !self.may_return() {
+            let mut emitted = None;
+            self.serve(emit, &mut emitted);
+            if emitted.is_some() {
+                return emitted;
+            }
+        }
         while self.may_pull() && self.spend() {
             let mut cx = Context::from_waker(self.run.source_waker());
             let item = match M::poll_item(source.as_mut(), &mut cx) {
@@ -372,24 +383,27 @@ where
             let place = self.run.vacant();
             let arrival = self.window.arrival(ticket);
             match self.run.start(place, ticket, arrival, item) {
-                Polled::Ready(output) => match output {
-                    Ok(result) if emit => {
-                        let emitted = self.window.pass(offset, partition, result);
-                        if emitted.is_some() {
-                            return emitted;
+                Polled::Ready(output) => {
+                    self.order.pass(claim);
+                    match output {
+                        Ok(result) if emit => {
+                            let emitted = self.window.pass(offset, partition, result);
+                            if emitted.is_some() {
+                                return emitted;
+                            }
+                        }
+                        Ok(result) => {
+                            self.window.admit(offset, partition);
+                            self.window.keep(ticket, result);
+                        }
+                        Err(error) => {
+                            let arrival = self.window.arrival(ticket);
+                            self.window.admit(offset, partition);
+                            self.window.fail(ticket);
+                            self.fail(arrival, error);
                         }
                     }
-                    Ok(result) => {
-                        self.window.admit(offset, partition);
-                        self.window.keep(ticket, result);
-                    }
-                    Err(error) => {
-                        let arrival = self.window.arrival(ticket);
-                        self.window.admit(offset, partition);
-                        self.window.fail(ticket);
-                        self.fail(arrival, error);
-                    }
-                },
+                }
                 Polled::Pending | Polled::NeedsSlot => {
                     self.run.take(place);
                     self.order.hold(place, claim);
@@ -402,6 +416,7 @@ where
 
     /// Polls the handlers that were woken, until a result comes out.
     fn poll_woken(&mut self, emit: bool) -> Option<W::Emitted> {
+        std::mem::swap(&mut self.credit, &mut self.other_credit);
         let mut emitted = None;
         while (emitted.is_none() || self.may_return()) && self.has_credit() {
             let place = match self.run.next_woken() {
@@ -416,15 +431,25 @@ where
                 continue;
             }
             self.credit -= 1;
-            let polled = self.run.poll(place);
+            // One that waits without a slot gets one at once, if nobody else may want it.
+            let polled = if self.run.is_without_slot(place)
+                && self.has_free_slot()
+                && !self.has_ready()
+                && !self.run.has_woken()
+            {
+                self.run.grant(place)
+            } else {
+                self.run.poll(place)
+            };
             self.settle(place, polled, emit, &mut emitted);
             if self.has_ready() && !self.may_return() {
                 self.serve(emit, &mut emitted);
             }
         }
-        if self.has_ready() {
+        if self.has_ready() && !self.may_return() {
             self.serve(emit, &mut emitted);
         }
+        std::mem::swap(&mut self.credit, &mut self.other_credit);
         emitted
     }
 
@@ -468,6 +493,7 @@ where
     }
 
     /// A handler was polled.
+    #[inline(always)] // or what comes out is copied on its way
     fn settle(
         &mut self,
         place: usize,
@@ -528,6 +554,7 @@ where
         }
     }
 
+    #[inline(always)] // or what comes out is copied on its way
     fn finish(
         &mut self,
         place: usize,
@@ -627,7 +654,12 @@ where
                 None => Turn::End,
             };
         }
-        let again = !self.has_credit();
+        self.idle()
+    }
+
+    /// Nothing comes out: is all done that could be, or is the budget used up?
+    fn idle(&self) -> Turn<W::Emitted, E> {
+        let again = self.other_credit == 0 || !self.has_credit();
         Turn::Idle { again }
     }
 

@@ -13,10 +13,10 @@
 //! # async fn main() -> Result<(), String> {
 //! # let orders = stream::iter([Order { id: 1, offset: 7 }, Order { id: 2, offset: 8 }]);
 //! orders                                                      // any Stream
-//!     .ordered_by_group(|order| order.id, 64)                 // one by one per order, 64 orders
+//!     .ordered_by_group(|order| order.id, 64)                 // serial per order
 //!     .offsets(|order| order.offset)                          // the default is 0, 1, 2, …
 //!     .try_then(|order| handle(order))                        // stops at the first failure
-//!     .try_drive(|(receipt, offset)| commit(receipt, offset)) // each offset is safe to commit
+//!     .try_drive(|(receipt, offset)| commit(receipt, offset)) // safe to commit
 //!     .await?;
 //! # Ok(())
 //! # }

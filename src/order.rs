@@ -28,6 +28,9 @@ pub trait Order<T> {
     /// An item that might start at once has started, and runs on in this place.
     fn hold(&mut self, place: usize, claim: Self::Claim);
 
+    /// An item that might start at once has started, and finished at once.
+    fn pass(&mut self, _claim: Self::Claim) {}
+
     /// The handler in this place has finished: the item that goes on there, if any.
     fn successor(&self, _place: usize) -> Option<u64> {
         None

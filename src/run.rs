@@ -76,6 +76,11 @@ pub trait Run<T> {
     /// Whether a handler is to be looked at when it is woken.
     fn is_awake(&self, place: usize) -> bool;
 
+    /// Whether a handler waits without a slot, as far as is known.
+    fn is_without_slot(&self, _place: usize) -> bool {
+        false
+    }
+
     /// A poll begins. Says whether the task slept and nothing of ours woke it.
     fn begin_round(&mut self) -> bool;
 

@@ -79,7 +79,7 @@ macro_rules! running_stream {
             P: Partitions<T>,
             W: Window<P::Key>,
         {
-            /// How many admitted items wait for an earlier one of their group.
+            /// How many admitted items have not started: they wait for an earlier one, or for a slot.
             ///
             /// ```
             /// use futures::{FutureExt as _, StreamExt as _, stream};
@@ -100,7 +100,8 @@ macro_rules! running_stream {
 
             /// How many items are finished and have not come out.
             ///
-            /// With [`running`](Self::running) and [`waiting`](Self::waiting) this makes the number of admitted items.
+            /// With [`running`](Self::running) and [`waiting`](Self::waiting) this makes the number of admitted items, until
+            /// a failure is known: then a handler past it may have been dropped.
             ///
             /// ```
             /// use futures::{FutureExt as _, StreamExt as _, stream};

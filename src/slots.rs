@@ -99,6 +99,11 @@ impl<Fut> Slots<Fut> {
         place.future.is_some() && place.slot != Slot::Needed
     }
 
+    /// Whether the future here waits without a slot.
+    pub(crate) fn is_without_slot(&self, place: usize) -> bool {
+        self.places[place].slot == Slot::Unneeded
+    }
+
     /// A vacant place, to be tried with [`start`](Self::start) and, if the future is pending, taken with
     /// [`take`](Self::take).
     pub(crate) fn vacant(&mut self) -> usize {
@@ -217,8 +222,11 @@ impl<Fut: Future> Slots<Fut> {
 
     /// Gives a slot to the future here, which needs one to go on, and polls it.
     pub(crate) fn grant(&mut self, place: usize) -> Polled<Fut::Output> {
-        self.places[place].slot = Slot::Held;
+        let here = &mut self.places[place];
+        here.slot = Slot::Held;
         self.held += 1;
+        // What woke it so far is answered by this poll.
+        self.ready.answer(&here.waker);
         self.poll(place)
     }
 }

@@ -312,6 +312,32 @@ async fn without_a_slot_another_group_runs_and_the_oldest_comes_back_first() {
     assert_eq!(log.len(), 6);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_handler_past_a_failure_gives_its_slot_to_one_before_it() {
+    let mut results = pin!(
+        stream::iter([1, 2, 3])
+            .ordered_by_group(|n| *n, 1)
+            .spawned()
+            .try_then(|n| async move {
+                match n {
+                    1 => without_slot(tokio::time::sleep(Duration::from_secs(2))).await,
+                    2 => {
+                        let wait = without_slot(pending::<()>());
+                        let fails = tokio::time::sleep(Duration::from_secs(1));
+                        tokio::select! { () = wait => {}, () = fails => {} }
+                        return Err(n);
+                    }
+                    _ => pending().await,
+                }
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                Ok(n)
+            })
+    );
+    assert_eq!(results.try_next().await, Ok(Some((1, 0))));
+    assert_eq!(results.try_next().await, Err(2), "3 is not waited for");
+    assert_eq!(results.try_next().await, Ok(None));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_counts_and_what_is_unfinished_tell_what_is_admitted() {
     let gate = Arc::new(Semaphore::new(0));

@@ -761,6 +761,37 @@ fn around_a_nested_operator_it_gives_up_the_outer_slot_and_not_the_inner() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_nested_operators_waits_are_not_those_of_the_handler_around_it() {
+    // a waits by itself, and beside that runs an operator whose handler waits, too, and works afterwards.
+    let start = Instant::now();
+    let starts = RefCell::new(Vec::new());
+    stream::iter(["a", "b"])
+        .ordered_by_group(|item| *item, 1)
+        .then_unordered(|item| {
+            starts.borrow_mut().push((item, start.elapsed().as_secs()));
+            async move {
+                if item == "b" {
+                    return sleep(Duration::from_secs(1)).await;
+                }
+                let inner = stream::iter(["x", "y"])
+                    .ordered_by_group(|item| *item, 1)
+                    .then(|_| async {
+                        without_slot(sleep(Duration::from_secs(2))).await;
+                        sleep(Duration::from_secs(2)).await;
+                    });
+                let outer = without_slot(sleep(Duration::from_secs(20)));
+                let ((), inner) = futures::join!(outer, inner.count());
+                assert_eq!(inner, 2);
+            }
+        })
+        .count()
+        .await;
+    // b has the slot at once: a has none while it waits, whatever goes on inside it.
+    assert_eq!(starts.into_inner(), [("a", 0), ("b", 0)]);
+    assert_eq!(start.elapsed().as_secs(), 20);
+}
+
+#[tokio::test(start_paused = true)]
 async fn in_a_task_that_a_handler_spawned_it_is_a_plain_await() {
     let start = Instant::now();
     let starts = RefCell::new(Vec::new());
@@ -862,11 +893,15 @@ fn moved_out_of_the_operator_it_is_a_plain_await() {
         let mut send = Some(send);
         let pauses = Gates::new(|pause| pause);
         let mut task = spawn(
-            stream::iter([10])
+            // 20 has the slot, so that 10 is done without one.
+            stream::iter([10, 20])
                 .ordered_by_group(|item| *item, 1)
-                .then(|_| {
+                .then(|item| {
+                    if item == 20 {
+                        return pending().boxed_local();
+                    }
                     let wait = Box::pin(without_slot(pauses.handle(1)));
-                    gives_away(wait, polls, send.take().unwrap())
+                    gives_away(wait, polls, send.take().unwrap()).boxed_local()
                 }),
         );
         let early = task.poll_next().is_ready();

@@ -2,7 +2,7 @@
 
 #![allow(
     clippy::manual_async_fn,
-    reason = "an async fn's future would borrow the handler"
+    reason = "a handler's future must not borrow the handler"
 )]
 
 use std::collections::HashMap;

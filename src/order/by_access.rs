@@ -335,6 +335,10 @@ where
         self.run_in(place, item);
     }
 
+    fn pass(&mut self, (): ()) {
+        self.arriving.clear();
+    }
+
     fn release(&mut self, place: usize) {
         let item = self.items.remove(self.running[place]);
         let mut next = item.first_claim;

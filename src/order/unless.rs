@@ -140,6 +140,10 @@ where
         self.run_in(place, item);
     }
 
+    fn pass(&mut self, (): ()) {
+        self.arriving = None;
+    }
+
     fn release(&mut self, place: usize) {
         let released = self.items.remove(self.running[place]);
         match released.newer {

@@ -100,6 +100,10 @@ where
         self.slots.is_awake(place)
     }
 
+    fn is_without_slot(&self, place: usize) -> bool {
+        self.slots.is_without_slot(place)
+    }
+
     fn begin_round(&mut self) -> bool {
         self.slots.begin_round()
     }

@@ -64,6 +64,8 @@ struct Task<T> {
     /// How many items were sent to it and have not come back.
     sent: usize,
     slot: Slot,
+    /// It was told to stop, and nothing that it still reports counts.
+    is_dropped: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -154,7 +156,6 @@ where
 }
 
 impl<T, H, Fut, V, R, E> Crew<T, H, Fut, V, R, E> {
-    /// Whether more was sent to this place than the handler that has finished.
     fn send(&mut self, place: usize, job: Job<T>) {
         let task = &mut self.tasks[place];
         self.sent += 1;
@@ -239,6 +240,7 @@ where
             ticket: 0,
             sent: 0,
             slot: Slot::Unneeded,
+            is_dropped: false,
         });
         self.vacant.push(place);
         place
@@ -356,6 +358,8 @@ where
                 None => {
                     let mut cx = Context::from_waker(self.reported.as_waker());
                     match self.reports.poll_recv(&mut cx) {
+                        Poll::Ready(Some(Report { place, .. })) if self.tasks[place].is_dropped => {
+                        }
                         Poll::Ready(Some(Report { place, news })) => {
                             self.report = Some(news);
                             return Some(Woken::Slot(place));
@@ -388,6 +392,7 @@ where
             return false;
         };
         self.tasks[place].handle.abort();
+        self.tasks[place].is_dropped = true;
         self.busy -= 1;
         self.set_slot(place, Slot::Unneeded);
         self.sent -= std::mem::take(&mut self.tasks[place].sent);

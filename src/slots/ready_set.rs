@@ -153,6 +153,11 @@ impl ReadySet {
         if is_held_elsewhere(&handle.bit) {
             handle.retire();
         }
+        self.answer(handle);
+    }
+
+    /// The slot's handler is polled, or has finished: what woke it in this round is answered.
+    pub(crate) fn answer(&self, handle: &WakeHandle) {
         let Bit { word, bit, .. } = &*handle.bit;
         if word.bits.load(Ordering::Relaxed) & bit != 0 {
             word.bits.fetch_and(!bit, Ordering::AcqRel);
@@ -165,10 +170,13 @@ impl ReadySet {
         if self.has_next() || self.shared.top.load(Ordering::Relaxed) != NONE {
             return false;
         }
+        // The caller's wakers may panic as they are dropped or cloned. Not in `register`, which would not survive it.
+        self.shared.forget_task();
+        let task = task.clone();
         #[cfg(not(loom))]
-        self.shared.task.register(task);
+        self.shared.task.register(&task);
         #[cfg(loom)]
-        self.shared.task.register_by_ref(task);
+        self.shared.task.register(task);
         self.shared
             .top
             .compare_exchange(NONE, ASLEEP, Ordering::AcqRel, Ordering::Relaxed)
@@ -180,10 +188,7 @@ impl Drop for ReadySet {
     /// From now on nobody is woken, and the task's waker is let go.
     fn drop(&mut self) {
         self.shared.top.swap(NONE, Ordering::AcqRel);
-        #[cfg(not(loom))]
-        drop(self.shared.task.take());
-        #[cfg(loom)]
-        drop(self.shared.task.take_waker());
+        self.shared.forget_task();
     }
 }
 
@@ -237,6 +242,13 @@ impl Word {
 }
 
 impl Shared {
+    fn forget_task(&self) {
+        #[cfg(not(loom))]
+        drop(self.task.take());
+        #[cfg(loom)]
+        drop(self.task.take_waker());
+    }
+
     /// Queues a word, and wakes the task if it sleeps.
     fn push(&self, word: &Word) {
         let mut top = self.top.load(Ordering::Relaxed);

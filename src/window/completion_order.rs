@@ -37,6 +37,7 @@ impl<O, R> CompletionOrder<O, R> {
 
 impl<O: Clone, R> CompletionOrder<O, R> {
     /// Hands over the item at `ticket`; the frontier moves over all that were handed over without a gap.
+    #[inline(always)]
     fn hand_over(&mut self, ticket: u64, offset: O, result: R) -> (R, Unordered<O>) {
         self.admitted -= 1;
         if ticket == self.ring.head() {
@@ -92,6 +93,7 @@ impl<O: Clone, R> Window<()> for CompletionOrder<O, R> {
         self.emit()
     }
 
+    #[inline(always)] // or what comes out is copied on its way
     fn finish(&mut self, ticket: u64, result: R) -> Option<(R, Unordered<O>)> {
         if !self.kept.is_empty() {
             self.keep(ticket, result);
@@ -149,6 +151,7 @@ impl<O: Clone, R> Window<()> for CompletionOrder<O, R> {
     fn clear(&mut self) {
         self.ring.clear();
         self.kept.clear();
+        self.frontier = None;
         self.admitted = 0;
         self.failed = 0;
     }

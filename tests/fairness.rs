@@ -1,0 +1,357 @@
+//! That nothing starves: neither the source, nor what was woken, nor what is ready; and that nothing is kept or lost where
+//! budgets run out and wakers misbehave.
+
+mod support;
+
+use std::cell::{Cell, RefCell};
+use std::future::{poll_fn, ready};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+
+use futures::Stream as _;
+use futures::future::FutureExt as _;
+use ordered_by_group::prelude::*;
+use ordered_by_group::without_slot;
+use tokio_test::assert_pending;
+use tokio_test::task::spawn;
+
+use self::support::{Feed, Gates, Setup, VERBS, Verb, items, settled};
+
+#[test]
+fn a_woken_handler_is_polled_beside_a_ready_source_of_a_hot_key() {
+    for verb in VERBS {
+        let (feed, gates) = (items(0..50_000), Gates::new(|_| 0));
+        let mut task = Setup::new(verb, 2)
+            .look_ahead(50_000)
+            .key(|_| 0)
+            .spawn(&feed, &gates);
+        assert_pending!(task.poll_next());
+        gates.open(0);
+        let mut polls = 0;
+        while gates.polls(0) < 2 {
+            let _ = task.poll_next();
+            polls += 1;
+        }
+        assert!(
+            polls <= 4,
+            "{verb:?}: {polls} polls of the stream before the woken handler is polled"
+        );
+    }
+}
+
+#[test]
+fn a_woken_head_is_polled_beside_a_ready_source() {
+    let (feed, gates) = (items(0..50_000), Gates::new(|n| n));
+    gates.open_all(1..50_000);
+    let mut task = Setup::new(Verb::Then, 4)
+        .look_ahead(50_000)
+        .key(|n| n)
+        .spawn(&feed, &gates);
+    assert_pending!(task.poll_next());
+    gates.open(0);
+    let mut polls = 0;
+    while gates.polls(0) < 2 {
+        let _ = task.poll_next();
+        polls += 1;
+    }
+    assert!(polls <= 4, "{polls} polls before the woken head is polled");
+}
+
+#[test]
+fn a_woken_handler_is_polled_while_the_stream_is_driven() {
+    let (feed, gates) = (items(0..50_000), Gates::new(|n| n));
+    gates.open_all(1..50_000);
+    let mut task = Setup::new(Verb::ThenUnordered, 4)
+        .look_ahead(50_000)
+        .key(|n| n)
+        .spawn(&feed, &gates);
+    let mut advance = || task.enter(|cx, mut s| s.advance(cx));
+    advance();
+    gates.open(0);
+    let mut polls = 0;
+    while gates.polls(0) < 2 {
+        advance();
+        polls += 1;
+    }
+    assert!(
+        polls <= 4,
+        "{polls} polls before the woken handler is polled"
+    );
+}
+
+#[test]
+fn a_woken_handler_is_polled_beside_a_chain_of_ready_waiters() {
+    let key = |n| u32::from(n > 0 && n < 30_000) + 2 * u32::from(n >= 30_000);
+    let (feed, gates) = (items((0..20_000).chain([30_000])), Gates::new(key));
+    gates.open_all(2..20_000);
+    let mut task = Setup::new(Verb::Then, 3)
+        .look_ahead(50_000)
+        .key(key)
+        .spawn(&feed, &gates);
+    assert_eq!(settled(&mut task), []);
+    gates.open(1);
+    assert_pending!(task.poll_next());
+    gates.open(0);
+    let mut polls = 0;
+    while gates.polls(0) < 2 {
+        let _ = task.poll_next();
+        polls += 1;
+    }
+    assert!(polls <= 4, "{polls} polls before the woken head is polled");
+}
+
+#[test]
+fn one_that_returns_goes_before_younger_waiters_also_after_the_budget_ran_out() {
+    let key = |n| u32::from(n > 0 && n < 3_000) + 2 * u32::from(n >= 3_000);
+    let (feed, gates) = (items((0..=2_000).chain([3_000])), Gates::new(key));
+    let pauses = Gates::new(|n| n);
+    let started = Rc::new(RefCell::new(Vec::new()));
+    gates.open_all(2..=2_000);
+    let handler = {
+        let (gates, pauses, started) = (gates.clone(), pauses.clone(), Rc::clone(&started));
+        move |n| {
+            let (gates, pauses, started) = (gates.clone(), pauses.clone(), Rc::clone(&started));
+            async move {
+                if n == 0 {
+                    let _ = without_slot(pauses.handle(0)).await;
+                    started.borrow_mut().push(0);
+                    Ok(0)
+                } else {
+                    started.borrow_mut().push(n);
+                    gates.handle(n).await
+                }
+            }
+            .boxed_local()
+        }
+    };
+    let mut task = Setup::new(Verb::Then, 2)
+        .look_ahead(5_000)
+        .key(key)
+        .handler(handler)
+        .spawn(&feed, &gates);
+    assert_eq!(settled(&mut task), []);
+    assert_eq!(*started.borrow(), [1, 3_000]);
+    gates.open(1);
+    assert_pending!(task.poll_next());
+    pauses.open(0);
+    let before = started.borrow().len();
+    while !started.borrow().contains(&0) {
+        let _ = task.poll_next();
+    }
+    let next = started.borrow()[before];
+    assert_eq!(next, 0, "no younger one starts before it goes on");
+}
+
+#[test]
+fn the_source_is_read_beside_a_wait_and_as_many_that_wake_themselves_as_the_budget() {
+    let (feed, gates) = (Feed::new(0..129_u32), Gates::new(|n| n));
+    let inner = gates.clone();
+    let mut task = spawn(
+        feed.source()
+            .ordered_by_group(|n| *n, 1_000)
+            .then(move |n| {
+                let gates = inner.clone();
+                async move {
+                    if n == 0 {
+                        let _ = without_slot(gates.handle(0)).await;
+                    }
+                    poll_fn(|cx| {
+                        cx.waker().wake_by_ref();
+                        Poll::<()>::Pending
+                    })
+                    .await
+                }
+            }),
+    );
+    for _ in 0..10 {
+        assert_pending!(task.poll_next());
+    }
+    assert_eq!(task.running(), 129);
+    feed.push(129);
+    for _ in 0..10_000 {
+        assert_pending!(task.poll_next());
+    }
+    assert_eq!(
+        feed.left(),
+        0,
+        "an item that could run was not read in 10,000 polls"
+    );
+}
+
+#[test]
+fn a_handler_that_has_returned_is_not_polled_without_a_wake() {
+    let gates = Gates::new(|n| n);
+    let inner = gates.clone();
+    let feed = Feed::new([1_u32]);
+    let mut task = spawn(feed.source().ordered_by_group(|n| *n, 1).then(move |n| {
+        let gates = inner.clone();
+        async move {
+            let _ = without_slot(gates.handle(1_000)).await;
+            gates.handle(n).await
+        }
+    }));
+    assert_pending!(task.poll_next());
+    gates.open(1_000);
+    while task.is_woken() {
+        assert_pending!(task.poll_next());
+    }
+    assert_eq!(gates.polls(1), 1, "nobody woke it since its first poll");
+}
+
+#[test]
+fn a_handler_that_returns_to_a_free_slot_is_polled_once() {
+    let polls = Rc::new(Cell::new(0));
+    let gates = Gates::new(|n| n);
+    let (inner, counted) = (gates.clone(), Rc::clone(&polls));
+    let feed = Feed::new([1_u32]);
+    let mut task = spawn(feed.source().ordered_by_group(|n| *n, 1).then(move |n| {
+        let (gates, polls) = (inner.clone(), Rc::clone(&counted));
+        let mut handler = Box::pin(async move {
+            let _ = without_slot(gates.handle(1_000)).await;
+            gates.handle(n).await
+        });
+        poll_fn(move |cx| {
+            polls.set(polls.get() + 1);
+            handler.poll_unpin(cx)
+        })
+    }));
+    assert_pending!(task.poll_next());
+    gates.open(1_000);
+    polls.set(0);
+    assert_pending!(task.poll_next());
+    assert_eq!(polls.get(), 1);
+}
+
+struct Dropper {
+    panics: AtomicBool,
+}
+impl Wake for Dropper {
+    fn wake(self: Arc<Self>) {}
+}
+impl Drop for Dropper {
+    fn drop(&mut self) {
+        if self.panics.swap(false, Ordering::SeqCst) {
+            panic!("the old task panics as it is dropped");
+        }
+    }
+}
+
+struct Counter(AtomicUsize);
+impl Wake for Counter {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+#[test]
+fn a_parent_waker_that_panics_as_it_is_dropped_loses_nothing() {
+    let gates = Gates::new(|n| n);
+    let inner = gates.clone();
+    let feed = Feed::new([1_u32]);
+    let mut stream = Box::pin(
+        feed.source()
+            .ordered_by_group(|n| *n, 1)
+            .then(move |n| inner.handle(n)),
+    );
+    let old = Waker::from(Arc::new(Dropper {
+        panics: AtomicBool::new(true),
+    }));
+    assert!(
+        stream
+            .as_mut()
+            .poll_next(&mut Context::from_waker(&old))
+            .is_pending()
+    );
+    drop(old);
+    let counter = Arc::new(Counter(AtomicUsize::new(0)));
+    let new = Waker::from(Arc::clone(&counter));
+    let unwound = catch_unwind(AssertUnwindSafe(|| {
+        stream
+            .as_mut()
+            .poll_next(&mut Context::from_waker(&new))
+            .is_pending()
+    }));
+    assert!(unwound.is_err());
+    assert!(
+        stream
+            .as_mut()
+            .poll_next(&mut Context::from_waker(&new))
+            .is_pending(),
+        "not poisoned"
+    );
+    gates.open(1);
+    assert!(
+        counter.0.load(Ordering::SeqCst) > 0,
+        "the wake of the handler is lost"
+    );
+}
+
+#[test]
+fn keys_are_dropped_with_an_item_that_is_ready_at_once() {
+    let key = Rc::new(7);
+    let feed = Feed::new([1_u32]);
+    let given = Rc::clone(&key);
+    let mut task = spawn(
+        feed.source()
+            .ordered_by_groups(move |_| [Rc::clone(&given)], 4)
+            .then(ready),
+    );
+    let mine = Rc::strong_count(&key);
+    assert!(task.poll_next().is_ready());
+    assert_pending!(task.poll_next());
+    assert_eq!(Rc::strong_count(&key), mine);
+}
+
+#[test]
+fn a_tag_is_dropped_with_an_item_that_is_ready_at_once() {
+    let key = Rc::new(7);
+    let feed = Feed::new([1_u32]);
+    let given = Rc::clone(&key);
+    let mut task = spawn(
+        feed.source()
+            .ordered_unless(move |_| Rc::clone(&given), |_, _| true, 4)
+            .then(ready),
+    );
+    let mine = Rc::strong_count(&key);
+    assert!(task.poll_next().is_ready());
+    assert_pending!(task.poll_next());
+    assert_eq!(Rc::strong_count(&key), mine);
+}
+
+#[test]
+fn an_ended_stream_holds_no_offset() {
+    let offset = Rc::new(7);
+    let feed = Feed::new([1_u32]);
+    feed.close();
+    let given = Rc::clone(&offset);
+    let mut task = spawn(
+        feed.source()
+            .ordered_by_group(|n| *n, 4)
+            .offsets(move |_| Rc::clone(&given))
+            .then_unordered(ready),
+    );
+    let mine = Rc::strong_count(&offset);
+    while !matches!(task.poll_next(), Poll::Ready(None)) {}
+    assert_eq!(Rc::strong_count(&offset), mine);
+}
+
+#[test]
+fn an_ended_stream_holds_no_waker() {
+    let feed = Feed::new([1_u32]);
+    let mut stream = Box::pin(feed.source().ordered_by_group(|n| *n, 4).then(ready));
+    let counter = Arc::new(Counter(AtomicUsize::new(0)));
+    let waker = Waker::from(Arc::clone(&counter));
+    let mut cx = Context::from_waker(&waker);
+    assert!(stream.as_mut().poll_next(&mut cx).is_ready());
+    assert!(stream.as_mut().poll_next(&mut cx).is_pending());
+    feed.close();
+    assert!(matches!(
+        stream.as_mut().poll_next(&mut cx),
+        Poll::Ready(None)
+    ));
+    drop(waker);
+    assert_eq!(Arc::strong_count(&counter), 1);
+}
