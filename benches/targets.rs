@@ -55,9 +55,13 @@ fn main() {
         let ratio = median(&mut ratios);
         let [ours, peer] = times.map(|mut times| median(&mut times) / items as f64);
         let met = if ratio <= target.most { "" } else { "  missed" };
+        let most = match target.most {
+            NONE => "–".into(),
+            most => format!("{most:.2}"),
+        };
         println!(
-            "{:<44} {ours:>9.1} {peer:>9.1} {ratio:>7.3} {:>7.2}{met}",
-            target.what, target.most
+            "{:<44} {ours:>9.1} {peer:>9.1} {ratio:>7.3} {most:>7}{met}",
+            target.what
         );
     }
 }
