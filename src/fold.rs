@@ -397,7 +397,6 @@ where
                             self.window.keep(ticket, result);
                         }
                         Err(error) => {
-                            let arrival = self.window.arrival(ticket);
                             self.window.admit(offset, partition);
                             self.window.fail(ticket);
                             self.fail(arrival, error);
@@ -598,7 +597,8 @@ where
         }
     }
 
-    /// Whether the source may be read. What is ready has been served before: if any is left, no slot is free.
+    /// Whether the source may be read. What is ready has been served before, so no slot is free if any is left; but for when
+    /// more was woken than one poll looks at, and one of those may return.
     fn may_pull(&self) -> bool {
         self.state == State::Open
             && self.has_free_slot()
