@@ -36,22 +36,38 @@ impl<O, R> CompletionOrder<O, R> {
 }
 
 impl<O: Clone, R> CompletionOrder<O, R> {
-    /// Hands over the item at `ticket`; the frontier moves over all that were handed over without a gap.
-    #[inline(always)]
-    fn hand_over(&mut self, ticket: u64, offset: O, result: R) -> (R, Unordered<O>) {
+    /// Hands over the item at `ticket`, if it is finished or finishes now.
+    #[inline(always)] // or what comes out is copied on its way
+    fn hand_over(&mut self, ticket: u64, finishes: Option<R>) -> Option<(R, Unordered<O>)> {
         self.admitted -= 1;
-        if ticket == self.ring.head() {
-            self.ring.pop();
-            self.frontier = Some(offset.clone());
-            while let Some(Entry::HandedOver(_)) = self.ring.first() {
-                if let Some(Entry::HandedOver(offset)) = self.ring.pop() {
-                    self.frontier = Some(offset);
-                }
+        let is_first = ticket == self.ring.head();
+        let entry = if is_first {
+            self.ring.pop_if(|_| true)?
+        } else {
+            std::mem::replace(self.ring.entry(ticket), Entry::Failed)
+        };
+        let (offset, result) = match (entry, finishes) {
+            (Entry::Unfinished(offset), Some(result)) | (Entry::Finished(offset, result), None) => {
+                (offset, result)
             }
+            _ => unreachable!("an item finishes once, and is handed over once"),
+        };
+        if is_first {
+            self.move_frontier(offset.clone());
         } else {
             *self.ring.entry(ticket) = Entry::HandedOver(offset.clone());
         }
-        (result, Unordered::new(offset, self.frontier.clone()))
+        Some((result, Unordered::new(offset, self.frontier.clone())))
+    }
+
+    /// Moves the frontier to this offset, and over all that were handed over behind it without a gap.
+    #[inline(always)]
+    fn move_frontier(&mut self, offset: O) {
+        self.frontier = Some(offset);
+        let is_handed_over = |entry: &mut Entry<O, R>| matches!(entry, Entry::HandedOver(_));
+        while let Some(Entry::HandedOver(offset)) = self.ring.pop_if(is_handed_over) {
+            self.frontier = Some(offset);
+        }
     }
 }
 
@@ -99,10 +115,7 @@ impl<O: Clone, R> Window<()> for CompletionOrder<O, R> {
             self.keep(ticket, result);
             return self.emit();
         }
-        match std::mem::replace(self.ring.entry(ticket), Entry::Failed) {
-            Entry::Unfinished(offset) => Some(self.hand_over(ticket, offset, result)),
-            _ => unreachable!("an item finishes once"),
-        }
+        self.hand_over(ticket, Some(result))
     }
 
     fn keep(&mut self, ticket: u64, result: R) {
@@ -120,10 +133,7 @@ impl<O: Clone, R> Window<()> for CompletionOrder<O, R> {
 
     fn emit(&mut self) -> Option<(R, Unordered<O>)> {
         let ticket = self.kept.pop_front()?;
-        match std::mem::replace(self.ring.entry(ticket), Entry::Failed) {
-            Entry::Finished(offset, result) => Some(self.hand_over(ticket, offset, result)),
-            _ => unreachable!("what is kept is finished"),
-        }
+        self.hand_over(ticket, None)
     }
 
     fn has_reached(&self, arrival: u64) -> bool {

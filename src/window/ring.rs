@@ -54,16 +54,12 @@ impl<E> Ring<E> {
         self.end += 1;
     }
 
-    pub(super) fn first(&self) -> Option<&E> {
+    /// Takes the first entry, if it is such a one.
+    pub(super) fn pop_if(&mut self, is_such: impl FnOnce(&mut E) -> bool) -> Option<E> {
         let place = self.place(self.head);
-        self.places.get(place)?.as_ref()
-    }
-
-    pub(super) fn pop(&mut self) -> Option<E> {
-        let place = self.place(self.head);
-        let entry = self.places.get_mut(place)?.take();
-        self.head += u64::from(entry.is_some());
-        entry
+        let entry = self.places.get_mut(place)?.take_if(is_such)?;
+        self.head += 1;
+        Some(entry)
     }
 
     /// The entry with this arrival number, which must be in the ring.

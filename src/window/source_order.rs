@@ -63,7 +63,7 @@ impl<O, R> Window<()> for SourceOrder<O, R> {
             self.keep(ticket, result);
             return self.emit();
         }
-        match self.ring.pop()? {
+        match self.ring.pop_if(|_| true)? {
             Entry::Unfinished(offset) => Some((result, offset)),
             Entry::Finished(..) | Entry::Failed => unreachable!("an item finishes once"),
         }
@@ -83,14 +83,12 @@ impl<O, R> Window<()> for SourceOrder<O, R> {
     }
 
     fn emit(&mut self) -> Option<(R, O)> {
-        if !matches!(self.ring.first()?, Entry::Finished(..)) {
-            return None;
-        }
+        let is_finished = |entry: &mut Entry<O, R>| matches!(entry, Entry::Finished(..));
+        let Entry::Finished(offset, result) = self.ring.pop_if(is_finished)? else {
+            unreachable!("it was looked at");
+        };
         self.finished -= 1;
-        match self.ring.pop()? {
-            Entry::Finished(offset, result) => Some((result, offset)),
-            Entry::Unfinished(_) | Entry::Failed => unreachable!("the first is finished"),
-        }
+        Some((result, offset))
     }
 
     fn has_reached(&self, arrival: u64) -> bool {
