@@ -1,13 +1,23 @@
 //! A table of what is known by a key, each at a place of its own: the groups that run, the partitions in the window.
 //!
 //! A chained hash table whose links are the places. It holds only what is admitted, so it can afford sixteen buckets for
-//! each, and nearly every look-up ends at its first comparison.
+//! each, and nearly every look-up ends at its first comparison. A chain that is longer than chance would have it
+//! has the keys hashed otherwise.
+
+use std::hash::Hash;
+
+use crate::hashing::HashKeys;
 
 const BUCKETS_PER_PLACE: usize = 16;
 const FEWEST_BUCKETS: usize = 1024;
+/// The longest chain that chance explains: of tables that are filled as this one, one in 10^14 has a longer one.
+const LONGEST_CHAIN: usize = 8;
 const NONE: u32 = u32::MAX;
 
-pub(crate) struct Keyed<K> {
+pub(crate) struct Keyed<K, S> {
+    hasher: S,
+    /// A chain has become too long.
+    crowded: bool,
     /// A power of two of them, or none as yet: the first slot of each chain.
     buckets: Vec<u32>,
     /// What is left of a hash when it is shifted to the number of a bucket.
@@ -22,9 +32,11 @@ struct Entry<K> {
     next: u32,
 }
 
-impl<K> Keyed<K> {
-    pub(crate) fn new() -> Self {
+impl<K, S> Keyed<K, S> {
+    pub(crate) fn new(hasher: S) -> Self {
         Self {
+            hasher,
+            crowded: false,
             buckets: Vec::new(),
             shift: 0,
             entries: Vec::new(),
@@ -36,7 +48,20 @@ impl<K> Keyed<K> {
         self.len
     }
 
+    /// The hash of a key, for the other methods. Good until a key was inserted and another is hashed.
+    pub(crate) fn hash(&mut self, key: &K) -> u64
+    where
+        K: Hash,
+        S: HashKeys,
+    {
+        if self.crowded {
+            self.harden();
+        }
+        self.hasher.hash(key)
+    }
+
     /// The place of this key.
+    #[inline(always)]
     pub(crate) fn find(&self, hash: u64, key: &K) -> Option<usize>
     where
         K: Eq,
@@ -56,6 +81,7 @@ impl<K> Keyed<K> {
     }
 
     /// Gives a place to a key that has none.
+    #[inline(always)] // a tenth of what an item costs
     pub(crate) fn insert(&mut self, place: usize, hash: u64, key: K) {
         if place >= self.entries.len() {
             self.grow(place + 1);
@@ -64,9 +90,13 @@ impl<K> Keyed<K> {
         let next = std::mem::replace(&mut self.buckets[bucket], place as u32);
         self.entries[place] = Some(Entry { key, hash, next });
         self.len += 1;
+        if next != NONE {
+            self.look_at_chain(next);
+        }
     }
 
     /// Forgets the key that has this place.
+    #[inline(always)]
     pub(crate) fn remove(&mut self, place: usize) {
         let Some(removed) = self.entries[place].take() else {
             return;
@@ -106,6 +136,34 @@ impl<K> Keyed<K> {
         (hash.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> self.shift) as usize
     }
 
+    /// Whether this chain has become too long.
+    #[cold]
+    fn look_at_chain(&mut self, first: u32) {
+        let mut length = 1;
+        let mut place = first;
+        while place != NONE && length <= LONGEST_CHAIN {
+            length += 1;
+            place = self.entry(place).next;
+        }
+        self.crowded |= length > LONGEST_CHAIN;
+    }
+
+    /// Hashes the keys otherwise, if there is a better way.
+    #[cold]
+    fn harden(&mut self)
+    where
+        K: Hash,
+        S: HashKeys,
+    {
+        self.crowded = false;
+        if self.hasher.harden() {
+            for entry in self.entries.iter_mut().flatten() {
+                entry.hash = self.hasher.hash(&entry.key);
+            }
+            self.link_all();
+        }
+    }
+
     /// Makes room for as many places.
     #[cold]
     fn grow(&mut self, places: usize) {
@@ -118,8 +176,13 @@ impl<K> Keyed<K> {
             .next_power_of_two()
             .max(FEWEST_BUCKETS);
         self.shift = 64 - buckets.trailing_zeros();
-        self.buckets.clear();
         self.buckets.resize(buckets, NONE);
+        self.link_all();
+    }
+
+    /// Chains all entries anew.
+    fn link_all(&mut self) {
+        self.buckets.fill(NONE);
         for place in 0..self.entries.len() {
             let Some(hash) = self.entries[place].as_ref().map(|entry| entry.hash) else {
                 continue;

@@ -739,6 +739,7 @@ mod drive;
 mod fold;
 #[cfg(doc)]
 pub mod guide;
+mod hashing;
 mod keyed;
 mod offsets;
 mod order;

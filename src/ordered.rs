@@ -8,6 +8,7 @@ use futures_core::Stream;
 
 use crate::and_then::AndThen;
 use crate::and_then_unordered::AndThenUnordered;
+use crate::hashing::Given;
 use crate::offsets::{Offsets, Position, ReadOffset};
 use crate::order::{ByAccess, ByGroup, Order};
 use crate::partitions::{ByPartition, Partitions, Whole};
@@ -208,8 +209,11 @@ impl<St, By, Off, P, X> Ordered<St, By, Off, P, X> {
 }
 
 impl<St, F, K, S, T, Off, P, X> Ordered<St, ByGroup<F, K, S, T>, Off, P, X> {
-    /// Sets how keys are hashed. The default, `RandomState`, is safe for keys that come from outside; a faster
-    /// hasher saves a few nanoseconds an item.
+    /// Sets how keys are hashed. The default is safe for keys that come from outside.
+    ///
+    /// The default is fast, a randomly seeded foldhash, as long as keys spread. Where more of them meet than chance would
+    /// have it, as keys do that somebody chose for it, the stream goes over to `RandomState` for good. A hasher that is set
+    /// here is used as it is.
     ///
     /// ```
     /// use std::hash::{BuildHasherDefault, DefaultHasher};
@@ -230,7 +234,7 @@ impl<St, F, K, S, T, Off, P, X> Ordered<St, ByGroup<F, K, S, T>, Off, P, X> {
     pub fn with_hasher<H: BuildHasher>(
         self,
         hasher: H,
-    ) -> Ordered<St, ByGroup<F, K, H, T>, Off, P, X> {
+    ) -> Ordered<St, ByGroup<F, K, Given<H>, T>, Off, P, X> {
         Ordered {
             settings: self.settings.map_order(|order| order.with_hasher(hasher)),
         }
@@ -259,7 +263,7 @@ impl<St, A, K, S, T, Off, P, X> Ordered<St, ByAccess<A, K, S, T>, Off, P, X> {
     pub fn with_hasher<H: BuildHasher>(
         self,
         hasher: H,
-    ) -> Ordered<St, ByAccess<A, K, H, T>, Off, P, X> {
+    ) -> Ordered<St, ByAccess<A, K, Given<H>, T>, Off, P, X> {
         Ordered {
             settings: self.settings.map_order(|order| order.with_hasher(hasher)),
         }

@@ -1,10 +1,9 @@
 //! StreamExt: the ways to order a stream.
 
-use std::hash::RandomState;
-
 use futures_core::Stream;
 
 use crate::access::Access;
+use crate::hashing::Wary;
 use crate::offsets::Position;
 use crate::order::{ByAccess, ByGroup, Each, Exclusively, Unless};
 use crate::ordered::Ordered;
@@ -45,12 +44,12 @@ pub trait StreamExt: Stream {
         self,
         key: F,
         max_parallel: usize,
-    ) -> Ordered<Self, ByGroup<F, K, RandomState, Self::Item>, Position, Whole, InTask>
+    ) -> Ordered<Self, ByGroup<F, K, Wary, Self::Item>, Position, Whole, InTask>
     where
         F: FnMut(&Self::Item) -> K,
         Self: Sized,
     {
-        Ordered::new(self, ByGroup::new(key, RandomState::new()), max_parallel)
+        Ordered::new(self, ByGroup::new(key, Wary::new()), max_parallel)
     }
 
     /// Each item has several keys, and waits for every earlier unfinished item that shares one: a transfer touches two
@@ -88,19 +87,13 @@ pub trait StreamExt: Stream {
         self,
         keys: F,
         max_parallel: usize,
-    ) -> Ordered<
-        Self,
-        ByAccess<Exclusively<F, I>, K, RandomState, Self::Item>,
-        Position,
-        Whole,
-        InTask,
-    >
+    ) -> Ordered<Self, ByAccess<Exclusively<F, I>, K, Wary, Self::Item>, Position, Whole, InTask>
     where
         F: FnMut(&Self::Item) -> I,
         I: IntoIterator<Item = K>,
         Self: Sized,
     {
-        let order = ByAccess::new(Exclusively::new(keys), RandomState::new());
+        let order = ByAccess::new(Exclusively::new(keys), Wary::new());
         Ordered::new(self, order, max_parallel)
     }
 
@@ -120,13 +113,13 @@ pub trait StreamExt: Stream {
         self,
         access: F,
         max_parallel: usize,
-    ) -> Ordered<Self, ByAccess<Each<F, I>, K, RandomState, Self::Item>, Position, Whole, InTask>
+    ) -> Ordered<Self, ByAccess<Each<F, I>, K, Wary, Self::Item>, Position, Whole, InTask>
     where
         F: FnMut(&Self::Item) -> I,
         I: IntoIterator<Item = Access<K>>,
         Self: Sized,
     {
-        let order = ByAccess::new(Each::new(access), RandomState::new());
+        let order = ByAccess::new(Each::new(access), Wary::new());
         Ordered::new(self, order, max_parallel)
     }
 

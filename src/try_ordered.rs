@@ -8,6 +8,7 @@ use futures_core::TryStream;
 
 use crate::and_then::AndThen;
 use crate::and_then_unordered::AndThenUnordered;
+use crate::hashing::Given;
 use crate::offsets::{Offsets, Position, ReadOffset};
 use crate::order::{ByAccess, ByGroup, Order};
 use crate::partitions::{ByPartition, Partitions, Whole};
@@ -182,7 +183,7 @@ impl<St, F, K, S, T, Off, P, X> TryOrdered<St, ByGroup<F, K, S, T>, Off, P, X> {
     pub fn with_hasher<H: BuildHasher>(
         self,
         hasher: H,
-    ) -> TryOrdered<St, ByGroup<F, K, H, T>, Off, P, X> {
+    ) -> TryOrdered<St, ByGroup<F, K, Given<H>, T>, Off, P, X> {
         TryOrdered {
             settings: self.settings.map_order(|order| order.with_hasher(hasher)),
         }
@@ -211,7 +212,7 @@ impl<St, A, K, S, T, Off, P, X> TryOrdered<St, ByAccess<A, K, S, T>, Off, P, X> 
     pub fn with_hasher<H: BuildHasher>(
         self,
         hasher: H,
-    ) -> TryOrdered<St, ByAccess<A, K, H, T>, Off, P, X> {
+    ) -> TryOrdered<St, ByAccess<A, K, Given<H>, T>, Off, P, X> {
         TryOrdered {
             settings: self.settings.map_order(|order| order.with_hasher(hasher)),
         }

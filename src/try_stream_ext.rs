@@ -1,10 +1,9 @@
 //! TryStreamExt: the ways to order a stream that can fail.
 
-use std::hash::RandomState;
-
 use futures_core::TryStream;
 
 use crate::access::Access;
+use crate::hashing::Wary;
 use crate::offsets::Position;
 use crate::order::{ByAccess, ByGroup, Each, Exclusively, Unless};
 use crate::partitions::Whole;
@@ -39,12 +38,12 @@ pub trait TryStreamExt: TryStream {
         self,
         key: F,
         max_parallel: usize,
-    ) -> TryOrdered<Self, ByGroup<F, K, RandomState, Self::Ok>, Position, Whole, InTask>
+    ) -> TryOrdered<Self, ByGroup<F, K, Wary, Self::Ok>, Position, Whole, InTask>
     where
         F: FnMut(&Self::Ok) -> K,
         Self: Sized,
     {
-        TryOrdered::new(self, ByGroup::new(key, RandomState::new()), max_parallel)
+        TryOrdered::new(self, ByGroup::new(key, Wary::new()), max_parallel)
     }
 
     /// [`ordered_by_groups`](crate::StreamExt::ordered_by_groups) for a source that can fail.
@@ -72,19 +71,13 @@ pub trait TryStreamExt: TryStream {
         self,
         keys: F,
         max_parallel: usize,
-    ) -> TryOrdered<
-        Self,
-        ByAccess<Exclusively<F, I>, K, RandomState, Self::Ok>,
-        Position,
-        Whole,
-        InTask,
-    >
+    ) -> TryOrdered<Self, ByAccess<Exclusively<F, I>, K, Wary, Self::Ok>, Position, Whole, InTask>
     where
         F: FnMut(&Self::Ok) -> I,
         I: IntoIterator<Item = K>,
         Self: Sized,
     {
-        let order = ByAccess::new(Exclusively::new(keys), RandomState::new());
+        let order = ByAccess::new(Exclusively::new(keys), Wary::new());
         TryOrdered::new(self, order, max_parallel)
     }
 
@@ -112,13 +105,13 @@ pub trait TryStreamExt: TryStream {
         self,
         access: F,
         max_parallel: usize,
-    ) -> TryOrdered<Self, ByAccess<Each<F, I>, K, RandomState, Self::Ok>, Position, Whole, InTask>
+    ) -> TryOrdered<Self, ByAccess<Each<F, I>, K, Wary, Self::Ok>, Position, Whole, InTask>
     where
         F: FnMut(&Self::Ok) -> I,
         I: IntoIterator<Item = Access<K>>,
         Self: Sized,
     {
-        let order = ByAccess::new(Each::new(access), RandomState::new());
+        let order = ByAccess::new(Each::new(access), Wary::new());
         TryOrdered::new(self, order, max_parallel)
     }
 

@@ -3,13 +3,14 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::fmt;
-use std::hash::{BuildHasher, Hash};
+use std::hash::Hash;
 use std::marker::PhantomData;
 
 use slab::Slab;
 
 use super::{Arrival, Order};
 use crate::access::Access;
+use crate::hashing::{Given, HashKeys};
 use crate::keyed::Keyed;
 
 const NONE: usize = usize::MAX;
@@ -22,9 +23,8 @@ const NONE: usize = usize::MAX;
 /// comes and once when it is in force, so an item costs O(its keys).
 pub struct ByAccess<A, K, S, T> {
     accesses: A,
-    hasher: S,
     /// Which queue has which key.
-    keys: Keyed<K>,
+    keys: Keyed<K, S>,
     queues: Slab<Queue>,
     claims: Slab<Claim>,
     items: Slab<Item<T>>,
@@ -44,6 +44,8 @@ struct Queue {
     shared: bool,
     first: usize,
     last: usize,
+    /// The item that was the first to make a claim here.
+    opened: u64,
     /// The last item that made a claim here, and the claim: an item counts a key once.
     last_arrival: u64,
     last_claim: usize,
@@ -142,8 +144,7 @@ impl<A, K, S, T> ByAccess<A, K, S, T> {
     pub(crate) fn new(accesses: A, hasher: S) -> Self {
         Self {
             accesses,
-            hasher,
-            keys: Keyed::new(),
+            keys: Keyed::new(hasher),
             queues: Slab::new(),
             claims: Slab::new(),
             items: Slab::new(),
@@ -155,8 +156,8 @@ impl<A, K, S, T> ByAccess<A, K, S, T> {
         }
     }
 
-    pub(crate) fn with_hasher<H>(self, hasher: H) -> ByAccess<A, K, H, T> {
-        ByAccess::new(self.accesses, hasher)
+    pub(crate) fn with_hasher<H>(self, hasher: H) -> ByAccess<A, K, Given<H>, T> {
+        ByAccess::new(self.accesses, Given::new(hasher))
     }
 
     /// The item that has just arrived makes its claims.
@@ -172,17 +173,46 @@ impl<A, K, S, T> ByAccess<A, K, S, T> {
             first_claim: NONE,
         });
         let mut arriving = std::mem::take(&mut self.arriving);
+        let mut first_claim = NONE;
+        let mut all_opened = true;
         for Arriving { key, hash, shared } in arriving.drain(..) {
-            let queue = self.keys.find(hash, &key).unwrap_or_else(|| {
-                let queue = self.queues.insert(Queue::EMPTY);
+            let Some(queue) = self.keys.find(hash, &key) else {
+                let queue = self.queues.vacant_key();
+                first_claim = self.claims.insert(Claim {
+                    queue,
+                    item: entered,
+                    shared,
+                    next_of_queue: NONE,
+                    next_of_item: first_claim,
+                });
+                let arrival = self.arrived;
+                self.queues
+                    .insert(Queue::opened_by(arrival, first_claim, shared));
                 self.keys.insert(queue, hash, key);
-                queue
+                continue;
+            };
+            let here = &mut self.queues[queue];
+            if here.last_arrival == self.arrived {
+                // The key stands twice in the item, and is exclusive if it is so once.
+                self.claims[here.last_claim].shared &= shared;
+                here.shared &= shared || !here.is_opened_by(self.arrived);
+                continue;
+            }
+            first_claim = self.claims.insert(Claim {
+                queue,
+                item: entered,
+                shared,
+                next_of_queue: NONE,
+                next_of_item: first_claim,
             });
-            self.claim(entered, queue, shared);
+            here.last_arrival = self.arrived;
+            here.last_claim = first_claim;
+            all_opened = false;
         }
         // Its memory is used again.
         self.arriving = arriving;
-        let mut claim = self.items[entered].first_claim;
+        self.items[entered].first_claim = first_claim;
+        let mut claim = if all_opened { NONE } else { first_claim };
         while claim != NONE {
             self.line_up(claim);
             claim = self.claims[claim].next_of_item;
@@ -190,27 +220,7 @@ impl<A, K, S, T> ByAccess<A, K, S, T> {
         entered
     }
 
-    /// Notes a claim; of several on one key, one, which is exclusive if any is.
-    fn claim(&mut self, item: usize, queue: usize, shared: bool) {
-        let arrival = self.items[item].arrival;
-        let here = &mut self.queues[queue];
-        if here.last_arrival == arrival {
-            self.claims[here.last_claim].shared &= shared;
-            return;
-        }
-        let claim = self.claims.insert(Claim {
-            queue,
-            item,
-            shared,
-            next_of_queue: NONE,
-            next_of_item: self.items[item].first_claim,
-        });
-        self.items[item].first_claim = claim;
-        here.last_arrival = arrival;
-        here.last_claim = claim;
-    }
-
-    /// Puts a claim in force if nothing is before it, else at the end of its queue.
+    /// Puts a claim of the item that has just arrived in force if nothing is before it, else at the end of its queue.
     fn line_up(&mut self, claim: usize) {
         let Claim {
             queue,
@@ -219,9 +229,11 @@ impl<A, K, S, T> ByAccess<A, K, S, T> {
             ..
         } = self.claims[claim];
         let here = &mut self.queues[queue];
-        if here.first == NONE && (here.in_force == 0 || (here.shared && shared)) {
+        if here.is_opened_by(self.arrived) {
+            return;
+        }
+        if here.first == NONE && here.shared && shared {
             here.in_force += 1;
-            here.shared = shared;
             return;
         }
         match std::mem::replace(&mut here.last, claim) {
@@ -277,21 +289,29 @@ impl<A, K, S, T> ByAccess<A, K, S, T> {
 }
 
 impl Queue {
-    const EMPTY: Self = Self {
-        in_force: 0,
-        shared: false,
-        first: NONE,
-        last: NONE,
-        last_arrival: u64::MAX,
-        last_claim: NONE,
-    };
+    /// A queue for a key that none had: its first claim is in force.
+    fn opened_by(arrival: u64, claim: usize, shared: bool) -> Self {
+        Self {
+            in_force: 1,
+            shared,
+            first: NONE,
+            last: NONE,
+            opened: arrival,
+            last_arrival: arrival,
+            last_claim: claim,
+        }
+    }
+
+    fn is_opened_by(&self, arrival: u64) -> bool {
+        self.opened == arrival
+    }
 }
 
 impl<A, K, S, T> Order<T> for ByAccess<A, K, S, T>
 where
     A: Accesses<T, K>,
     K: Hash + Eq,
-    S: BuildHasher,
+    S: HashKeys,
 {
     type Claim = ();
 
@@ -301,7 +321,7 @@ where
         let Self {
             accesses,
             arriving,
-            hasher,
+            keys,
             ..
         } = self;
         accesses.read(item, |access| {
@@ -309,7 +329,7 @@ where
                 Access::Shared(key) => (key, true),
                 Access::Exclusive(key) => (key, false),
             };
-            let hash = hasher.hash_one(&key);
+            let hash = keys.hash(&key);
             arriving.push(Arriving { key, hash, shared });
         });
         let starts = self.arriving.iter().all(|Arriving { key, hash, shared }| {

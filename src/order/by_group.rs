@@ -1,18 +1,18 @@
 //! One key: an item waits for the earlier items of its group.
 
 use std::fmt;
-use std::hash::{BuildHasher, Hash};
+use std::hash::Hash;
 
 use super::waiting::{Queue, Waiting};
 use super::{Arrival, Order};
+use crate::hashing::{Given, HashKeys};
 use crate::keyed::Keyed;
 
 /// The order of `ordered_by_group`. A group that runs keeps its place until nothing of it waits, so items wait
 /// only for their own group, and the table holds only groups that run.
 pub struct ByGroup<F, K, S, T> {
     key: F,
-    hasher: S,
-    groups: Keyed<K>,
+    groups: Keyed<K, S>,
     waiting: Waiting<T>,
     /// What waits behind each place.
     queues: Vec<Queue>,
@@ -29,15 +29,14 @@ impl<F, K, S, T> ByGroup<F, K, S, T> {
     pub(crate) fn new(key: F, hasher: S) -> Self {
         Self {
             key,
-            hasher,
-            groups: Keyed::new(),
+            groups: Keyed::new(hasher),
             waiting: Waiting::new(),
             queues: Vec::new(),
         }
     }
 
-    pub(crate) fn with_hasher<H>(self, hasher: H) -> ByGroup<F, K, H, T> {
-        ByGroup::new(self.key, hasher)
+    pub(crate) fn with_hasher<H>(self, hasher: H) -> ByGroup<F, K, Given<H>, T> {
+        ByGroup::new(self.key, Given::new(hasher))
     }
 }
 
@@ -51,7 +50,7 @@ impl<F, K, S, T> Order<T> for ByGroup<F, K, S, T>
 where
     F: FnMut(&T) -> K,
     K: Hash + Eq,
-    S: BuildHasher,
+    S: HashKeys,
 {
     const WAITS_BEHIND_PLACES: bool = true;
 
@@ -62,7 +61,7 @@ where
         if self.groups.len() == 0 {
             return Arrival::Starts(Claim { key, hash: None });
         }
-        let hash = self.hasher.hash_one(&key);
+        let hash = self.groups.hash(&key);
         match self.groups.find(hash, &key) {
             Some(place) => Arrival::Waits(place),
             None => {
@@ -77,7 +76,7 @@ where
     }
 
     fn hold(&mut self, place: usize, Claim { key, hash }: Claim<K>) {
-        let hash = hash.unwrap_or_else(|| self.hasher.hash_one(&key));
+        let hash = hash.unwrap_or_else(|| self.groups.hash(&key));
         self.groups.insert(place, hash, key);
         if place >= self.queues.len() {
             self.queues.resize(place + 1, Queue::EMPTY);

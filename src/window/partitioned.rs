@@ -1,10 +1,10 @@
 //! The admitted items of many partitions: each in its partition's queue, and all in the order in which they arrived.
 
-use std::collections::hash_map::RandomState;
-use std::hash::{BuildHasher, Hash};
+use std::hash::Hash;
 
 use slab::Slab;
 
+use crate::hashing::Wary;
 use crate::keyed::Keyed;
 
 const NONE: usize = usize::MAX;
@@ -14,8 +14,7 @@ pub(super) struct Partitioned<O, L, S> {
     items: Slab<Item<O, S>>,
     partitions: Slab<Partition<O>>,
     /// Which partition has which key.
-    keys: Keyed<L>,
-    hasher: RandomState,
+    keys: Keyed<L, Wary>,
     /// The oldest and the newest of the items that have not come out.
     oldest: usize,
     newest: usize,
@@ -43,8 +42,7 @@ impl<O, L, S> Partitioned<O, L, S> {
         Self {
             items: Slab::new(),
             partitions: Slab::new(),
-            keys: Keyed::new(),
-            hasher: RandomState::new(),
+            keys: Keyed::new(Wary::new()),
             oldest: NONE,
             newest: NONE,
             arrived: 0,
@@ -70,7 +68,7 @@ impl<O, L, S> Partitioned<O, L, S> {
     where
         L: Hash + Eq,
     {
-        let hash = self.hasher.hash_one(partition);
+        let hash = self.keys.hash(partition);
         let free = self.keys.find(hash, partition).is_none();
         self.arrived += u64::from(free);
         free
@@ -189,7 +187,7 @@ impl<O, L, S> Partitioned<O, L, S> {
     where
         L: Hash + Eq,
     {
-        let hash = self.hasher.hash_one(&key);
+        let hash = self.keys.hash(&key);
         if let Some(partition) = self.keys.find(hash, &key) {
             return partition;
         }

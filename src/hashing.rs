@@ -1,0 +1,85 @@
+//! How keys are hashed.
+
+use std::fmt;
+use std::hash::{BuildHasher, Hash, RandomState};
+
+use foldhash::fast;
+
+/// Hashes the keys of a table.
+pub trait HashKeys {
+    /// Equal keys have equal hashes, until [`harden`](Self::harden) says otherwise.
+    fn hash<K: Hash>(&self, key: &K) -> u64;
+
+    /// More keys than chance would have it have met in one place. Says whether keys have other hashes from now on.
+    fn harden(&mut self) -> bool;
+}
+
+/// The default: fast while keys spread as they should, and hard to attack as soon as they do not.
+///
+/// It begins with foldhash, whose seeds can be found out by whoever observes a program for long, and changes once to
+/// SipHash. (Crosby and Wallach, "Denial of service via algorithmic complexity attacks", USENIX Security 2003, on
+/// what keys from outside can do.)
+pub struct Wary {
+    fast: fast::RandomState,
+    safe: Option<RandomState>,
+}
+
+/// What the caller gave, and nothing else.
+pub struct Given<S>(S);
+
+impl Wary {
+    pub(crate) fn new() -> Self {
+        Self {
+            fast: fast::RandomState::default(),
+            safe: None,
+        }
+    }
+}
+
+impl<S> Given<S> {
+    pub(crate) fn new(hasher: S) -> Self {
+        Self(hasher)
+    }
+}
+
+impl HashKeys for Wary {
+    fn hash<K: Hash>(&self, key: &K) -> u64 {
+        match &self.safe {
+            None => self.fast.hash_one(key),
+            Some(safe) => hash_safely(safe, key),
+        }
+    }
+
+    fn harden(&mut self) -> bool {
+        let is_new = self.safe.is_none();
+        self.safe.get_or_insert_default();
+        is_new
+    }
+}
+
+#[cold]
+fn hash_safely<K: Hash>(safe: &RandomState, key: &K) -> u64 {
+    safe.hash_one(key)
+}
+
+impl<S: BuildHasher> HashKeys for Given<S> {
+    fn hash<K: Hash>(&self, key: &K) -> u64 {
+        self.0.hash_one(key)
+    }
+
+    fn harden(&mut self) -> bool {
+        false
+    }
+}
+
+impl fmt::Debug for Wary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Wary").finish_non_exhaustive()
+    }
+}
+
+impl<S> fmt::Debug for Given<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Given").finish_non_exhaustive()
+    }
+}
