@@ -12,7 +12,7 @@ use pin_project::pin_project;
 use crate::offsets::ReadOffset;
 use crate::order::{Arrival, Order};
 use crate::partitions::Partitions;
-use crate::run::{Polled, Run, Woken};
+use crate::run::{Polled, Run, Slot, Woken};
 use crate::source::Read;
 use crate::window::Window;
 
@@ -52,12 +52,7 @@ struct Core<T, E, By, Off, P, X, W> {
     other_credit: u32,
     /// How many results may come out before the next Pending.
     results: u32,
-    /// The last result came from admission, so what was woken goes first.
-    woken_first: bool,
-    /// The last poll ended before the source had its turn, so it goes first.
-    source_first: bool,
-    /// Set while the caller's code runs, so it stays set when that panics.
-    poisoned: bool,
+    next: Next,
     _item: PhantomData<fn() -> T>,
 }
 
@@ -79,6 +74,18 @@ enum State {
     Closed,
     /// All has come out.
     Ended,
+    /// The caller's code has panicked.
+    Poisoned,
+}
+
+/// What goes first in the next poll.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Next {
+    Any,
+    /// What was woken: the last result came from admission.
+    Woken,
+    /// The source: the last poll's budget was used up before it had its turn.
+    Source,
 }
 
 /// A place where a handler may go on, or start, once it has a slot.
@@ -129,9 +136,7 @@ impl<St, M, T, E, By, Off, P, X, W> Fold<St, M, T, E, By, Off, P, X, W> {
                 credit: 0,
                 other_credit: 0,
                 results: RESULTS_PER_TURN,
-                woken_first: false,
-                source_first: false,
-                poisoned: false,
+                next: Next::Any,
                 _item: PhantomData,
             },
             source,
@@ -214,7 +219,7 @@ impl<St, M, T, E, By, Off, P, X, W> Fold<St, M, T, E, By, Off, P, X, W> {
         let core = &self.core;
         let (least, most) = match core.state {
             State::Open | State::Pending => M::items_left(&self.source),
-            State::Closed | State::Ended => (0, Some(0)),
+            State::Closed | State::Ended | State::Poisoned => (0, Some(0)),
         };
         // A failure of the source comes out, but was never admitted.
         let failure = usize::from(core.failure.is_some());
@@ -257,16 +262,11 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>, emit: bool) -> Turn<W::Emitted, E> {
         let this = self.project();
         let core = this.core;
-        assert!(
-            !core.poisoned,
-            "ordered_by_group: polled after a panic in the source, a closure, a key or a handler; \
-             what is unfinished is lost to this stream: resume from the last committed offset"
-        );
-        core.poisoned = true;
         core.credit = EVENTS_PER_POLL;
         core.other_credit = EVENTS_PER_POLL;
-        let turn = core.turn::<St, M>(this.source, emit);
-        core.poisoned = false;
+        let poison = Poison(core);
+        let turn = poison.0.turn::<St, M>(this.source, emit);
+        std::mem::forget(poison);
         // The task's own waker comes last: it may panic, or run the task at once.
         if let Turn::Idle { again } = turn {
             core.results = RESULTS_PER_TURN;
@@ -275,6 +275,15 @@ where
             }
         }
         turn
+    }
+}
+
+/// Says so if it is dropped, which happens only as a panic unwinds.
+struct Poison<'a, T, E, By, Off, P, X, W>(&'a mut Core<T, E, By, Off, P, X, W>);
+
+impl<T, E, By, Off, P, X, W> Drop for Poison<'_, T, E, By, Off, P, X, W> {
+    fn drop(&mut self) {
+        self.0.state = State::Poisoned;
     }
 }
 
@@ -290,8 +299,13 @@ where
     where
         M: Read<St, T, E>,
     {
-        if self.state == State::Ended {
-            return Turn::End;
+        match self.state {
+            State::Open | State::Pending | State::Closed => {}
+            State::Ended => return Turn::End,
+            State::Poisoned => panic!(
+                "ordered_by_group: polled after a panic in the source, a closure, a key or a handler; \
+                 what is unfinished is lost to this stream: resume from the last committed offset"
+            ),
         }
         if emit {
             if self.results == 0 {
@@ -302,14 +316,17 @@ where
         if self.run.begin_round() {
             self.ask_source();
         }
-        let source_first = std::mem::take(&mut self.source_first);
-        let woken_first = std::mem::take(&mut self.woken_first) || self.may_return();
-        let mut source_goes = !woken_first || source_first || !self.run.has_woken();
+        let next = std::mem::replace(&mut self.next, Next::Any);
+        let mut source_goes = match next {
+            Next::Source => !self.has_ready() || !self.may_return(),
+            Next::Woken => !self.run.has_woken(),
+            Next::Any => !self.may_return(),
+        };
         let mut woken_went = false;
         loop {
             if source_goes {
                 if let Some(emitted) = self.admit::<St, M>(source.as_mut(), emit) {
-                    self.woken_first = true;
+                    self.next = Next::Woken;
                     return Turn::Emit(emitted);
                 }
             }
@@ -320,9 +337,11 @@ where
                 return Turn::Emit(emitted);
             }
             // A handler that has finished made room, or it is the source's turn only now.
-            (source_goes, woken_went) = (true, true);
+            (source_goes, woken_went) = (!self.may_return(), true);
         }
-        self.source_first = self.may_pull() && self.credit == EVENTS_PER_POLL;
+        if self.is_untouched() && self.may_pull() && !self.may_return() {
+            self.next = Next::Source;
+        }
         if !emit {
             return self.idle();
         }
@@ -337,7 +356,7 @@ where
     where
         M: Read<St, T, E>,
     {
-        if self.has_ready() && !self.may_return() {
+        if self.has_ready() {
             let mut emitted = None;
             self.serve(emit, &mut emitted);
             if emitted.is_some() {
@@ -426,20 +445,12 @@ where
                 }
                 None => break,
             };
-            if !self.run.is_awake(place) {
-                continue;
-            }
-            self.credit -= 1;
-            // One that waits without a slot gets one at once, if nobody else may want it.
-            let polled = if self.run.is_without_slot(place)
-                && self.has_free_slot()
-                && !self.has_ready()
-                && !self.run.has_woken()
-            {
-                self.run.grant(place)
-            } else {
-                self.run.poll(place)
+            let polled = match self.run.slot_of_woken(place) {
+                Slot::Vacant | Slot::Needed => continue,
+                Slot::Unneeded if self.may_grant_at_once() => self.run.grant(place),
+                Slot::Held | Slot::Unneeded => self.run.poll(place),
             };
+            self.credit -= 1;
             self.settle(place, polled, emit, &mut emitted);
             if self.has_ready() && !self.may_return() {
                 self.serve(emit, &mut emitted);
@@ -463,7 +474,7 @@ where
             let waiting = waiting.filter(|&(_, arrival)| self.may_start(arrival));
             match (going_on, waiting) {
                 (None, None) => break,
-                _ if !self.spend() => break,
+                _ if !self.spend_or_begin() => break,
                 (Some(ready), waiting)
                     if waiting.is_none_or(|(_, arrival)| ready.arrival < arrival) =>
                 {
@@ -503,7 +514,9 @@ where
         match polled {
             Polled::Ready(output) => {
                 self.finish(place, output, emit, emitted);
-                if self.goes_on(place) {
+                if self.is_last(place) {
+                    self.vacate(place);
+                } else if self.goes_on(place) {
                     self.succeed(place, emit, emitted);
                 }
             }
@@ -515,15 +528,24 @@ where
         }
     }
 
-    /// A handler has finished: whether what waits behind it starts now, in the slot that it had. Else it is put among what
-    /// is ready, or its place is given back.
+    /// Whether nothing waits behind the handler in this place.
+    fn is_last(&self, place: usize) -> bool {
+        self.order.successor(place).is_none() && !self.run.has_more(place)
+    }
+
+    /// A handler has finished, and was the last of its group.
+    fn vacate(&mut self, place: usize) {
+        self.order.release(place);
+        self.run.give_back(place);
+    }
+
+    /// A handler has finished that was not the last: whether what waits behind it starts now, in the slot that it had. Else
+    /// it is put among what is ready, or is with what runs the handlers.
     fn goes_on(&mut self, place: usize) -> bool {
         if self.run.has_more(place) {
             return false;
         }
         let Some(ticket) = self.order.successor(place) else {
-            self.order.release(place);
-            self.run.give_back(place);
             return false;
         };
         let arrival = self.window.arrival(ticket);
@@ -546,6 +568,9 @@ where
             match self.run.start(place, ticket, arrival, item) {
                 Polled::Ready(output) => self.finish(place, output, emit, emitted),
                 Polled::Pending | Polled::NeedsSlot => return,
+            }
+            if self.is_last(place) {
+                return self.vacate(place);
             }
             if !self.goes_on(place) {
                 return;
@@ -597,8 +622,8 @@ where
         }
     }
 
-    /// Whether the source may be read. What is ready has been served before, so no slot is free if any is left; but for when
-    /// more was woken than one poll looks at, and one of those may return.
+    /// Whether the source may be read. What is ready has been served before, so no slot is free if any is left, or the budget
+    /// is used up.
     fn may_pull(&self) -> bool {
         self.state == State::Open
             && self.has_free_slot()
@@ -612,7 +637,14 @@ where
 
     /// Whether a handler that waits without a slot may be done: it goes before anything younger, so it is looked at first.
     fn may_return(&self) -> bool {
-        self.run.running() > self.run.held() && self.run.has_woken()
+        self.run.any_without_slot() && self.run.has_woken()
+    }
+
+    /// Whether a handler that was woken while it waits without a slot gets one before it is looked at: if nobody else may
+    /// want it.
+    #[cold]
+    fn may_grant_at_once(&self) -> bool {
+        self.has_free_slot() && !self.has_ready() && !self.run.has_woken()
     }
 
     /// A handler past a failure is not waited for: where one before it needs a slot, it goes.
@@ -661,6 +693,21 @@ where
     fn idle(&self) -> Turn<W::Emitted, E> {
         let again = self.other_credit == 0 || !self.has_credit();
         Turn::Idle { again }
+    }
+
+    /// Whether nothing of what goes on now was done in this poll.
+    fn is_untouched(&self) -> bool {
+        self.credit == EVENTS_PER_POLL
+    }
+
+    /// As [`spend`](Self::spend), but the first step is free: before it, others may have used up the task's budget in every
+    /// poll.
+    fn spend_or_begin(&mut self) -> bool {
+        let may_begin = self.is_untouched();
+        if may_begin {
+            self.credit -= 1;
+        }
+        may_begin || self.spend()
     }
 
     fn spend(&mut self) -> bool {

@@ -9,7 +9,7 @@ use std::task::Waker;
 pub use self::here::InTask;
 #[cfg(feature = "tokio")]
 pub use self::spawned::Spawned;
-pub use crate::slots::{Polled, Woken};
+pub use crate::slots::{Polled, Slot, Woken};
 
 /// Runs handlers, each in a place of its own and each, unless it waits without one, in a slot.
 pub trait Run<T> {
@@ -23,6 +23,9 @@ pub trait Run<T> {
 
     /// How many slots are held.
     fn held(&self) -> usize;
+
+    /// Whether any handler has no slot.
+    fn any_without_slot(&self) -> bool;
 
     /// A vacant place, to be tried with [`start`](Self::start) and, if the handler is pending, taken with
     /// [`take`](Self::take).
@@ -73,13 +76,8 @@ pub trait Run<T> {
     /// Whether there is a handler in a place.
     fn is_running(&self, place: usize) -> bool;
 
-    /// Whether a handler is to be looked at when it is woken.
-    fn is_awake(&self, place: usize) -> bool;
-
-    /// Whether a handler waits without a slot, as far as is known.
-    fn is_without_slot(&self, _place: usize) -> bool {
-        false
-    }
+    /// How it stands between what was woken in a place and a slot.
+    fn slot_of_woken(&self, place: usize) -> Slot;
 
     /// A poll begins. Says whether the task slept and nothing of ours woke it.
     fn begin_round(&mut self) -> bool;

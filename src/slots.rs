@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 
 pub use self::ready_set::Woken;
 pub(crate) use self::ready_set::{ReadySet, WakeHandle};
-use crate::without_slot::{self, Waits, Wish, poll_handler};
+use crate::without_slot::{Waits, Wish, poll_handler};
 
 /// Places for running futures, and the slots that they hold. A place is made when it is first needed and used again and
 /// again. A future keeps its place from its first poll to its last; its slot it may give up meanwhile.
@@ -18,8 +18,9 @@ pub(crate) struct Slots<Fut> {
     ready: ReadySet,
     places: Vec<Place<Fut>>,
     vacant: Vec<usize>,
-    running: usize,
+    /// How many futures hold a slot, and how many have none.
     held: usize,
+    without: usize,
 }
 
 struct Place<Fut> {
@@ -32,9 +33,12 @@ struct Place<Fut> {
     waker: WakeHandle,
 }
 
-/// How it stands between a running future and a slot.
+/// How it stands between what runs in a place and a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Slot {
+pub enum Slot {
+    /// Nothing runs here.
+    Vacant,
+    /// Held by the future here.
     Held,
     /// Given up, while the future waits.
     Unneeded,
@@ -69,14 +73,14 @@ impl<Fut> Slots<Fut> {
             ready: ReadySet::new(),
             places: Vec::new(),
             vacant: Vec::new(),
-            running: 0,
             held: 0,
+            without: 0,
         }
     }
 
     /// How many futures there are.
     pub(crate) fn running(&self) -> usize {
-        self.running
+        self.held + self.without
     }
 
     /// How many of them hold a slot.
@@ -84,24 +88,19 @@ impl<Fut> Slots<Fut> {
         self.held
     }
 
+    /// Whether any of them has none.
+    pub(crate) fn any_without(&self) -> bool {
+        self.without > 0
+    }
+
     /// The ticket of the item that runs, or ran last, in this place.
     pub(crate) fn ticket(&self, place: usize) -> u64 {
         self.places[place].ticket
     }
 
-    pub(crate) fn is_running(&self, place: usize) -> bool {
-        self.places[place].future.is_some()
-    }
-
-    /// Whether the future here is to be polled when it is woken: it is, and does not wait for a slot.
-    pub(crate) fn is_awake(&self, place: usize) -> bool {
-        let place = &self.places[place];
-        place.future.is_some() && place.slot != Slot::Needed
-    }
-
-    /// Whether the future here waits without a slot.
-    pub(crate) fn is_without_slot(&self, place: usize) -> bool {
-        self.places[place].slot == Slot::Unneeded
+    /// How it stands between what runs here and a slot.
+    pub(crate) fn slot(&self, place: usize) -> Slot {
+        self.places[place].slot
     }
 
     /// A vacant place, to be tried with [`start`](Self::start) and, if the future is pending, taken with
@@ -119,7 +118,7 @@ impl<Fut> Slots<Fut> {
         self.places.push(Place {
             future: Box::pin(None),
             ticket: 0,
-            slot: Slot::Held,
+            slot: Slot::Vacant,
             waits: None,
             waker: self.ready.add_slot(place),
         });
@@ -165,14 +164,15 @@ impl<Fut> Slots<Fut> {
 
     /// Drops a future that holds a slot, of those whose ticket is among these. Its place stays taken.
     pub(crate) fn drop_one(&mut self, mut among: impl FnMut(u64) -> bool) -> bool {
-        let place = self.places.iter_mut().find(|place| {
-            place.future.is_some() && place.slot == Slot::Held && among(place.ticket)
-        });
+        let place = self
+            .places
+            .iter_mut()
+            .find(|place| place.slot == Slot::Held && among(place.ticket));
         let Some(place) = place else {
             return false;
         };
-        self.running -= 1;
         self.held -= 1;
+        place.slot = Slot::Vacant;
         place.future.set(None);
         true
     }
@@ -180,10 +180,11 @@ impl<Fut> Slots<Fut> {
     /// Drops all futures.
     pub(crate) fn clear(&mut self) {
         for place in &mut self.places {
+            place.slot = Slot::Vacant;
             place.future.set(None);
         }
-        self.running = 0;
         self.held = 0;
+        self.without = 0;
     }
 }
 
@@ -194,36 +195,60 @@ impl<Fut: Future> Slots<Fut> {
         let here = &mut self.places[place];
         here.future.set(Some(future));
         here.ticket = ticket;
-        let polled = here.poll(true);
-        match polled {
-            Polled::Ready(_) => self.ready.forget(&mut here.waker),
-            Polled::Pending | Polled::NeedsSlot => {
-                self.running += 1;
-                self.held += usize::from(here.slot == Slot::Held);
+        match here.poll(true) {
+            (Poll::Ready(output), _) => {
+                self.ready.forget(&mut here.waker);
+                return Polled::Ready(output);
+            }
+            (Poll::Pending, Wish::Slot) => {
+                here.slot = Slot::Held;
+                self.held += 1;
+            }
+            (Poll::Pending, Wish::None) => {
+                here.slot = Slot::Unneeded;
+                self.without += 1;
             }
         }
-        polled
+        Polled::Pending
     }
 
     /// Polls a future that was woken, with the slot that it has or without.
+    #[inline(always)] // or what comes out is copied on its way
     pub(crate) fn poll(&mut self, place: usize) -> Polled<Fut::Output> {
         let here = &mut self.places[place];
-        let had_slot = here.slot == Slot::Held;
-        let polled = here.poll(had_slot);
-        if let Polled::Ready(_) = polled {
-            self.running -= 1;
-            self.held -= usize::from(had_slot);
-            self.ready.forget(&mut here.waker);
-        } else if had_slot && here.slot != Slot::Held {
-            self.held -= 1;
+        let has_slot = here.slot == Slot::Held;
+        let count = if has_slot {
+            &mut self.held
+        } else {
+            &mut self.without
+        };
+        match here.poll(has_slot) {
+            (Poll::Ready(output), _) => {
+                here.slot = Slot::Vacant;
+                *count -= 1;
+                self.ready.forget(&mut here.waker);
+                Polled::Ready(output)
+            }
+            (Poll::Pending, Wish::Slot) if has_slot => Polled::Pending,
+            (Poll::Pending, Wish::Slot) => {
+                here.slot = Slot::Needed;
+                Polled::NeedsSlot
+            }
+            (Poll::Pending, Wish::None) => {
+                here.slot = Slot::Unneeded;
+                *count -= 1;
+                self.without += 1;
+                Polled::Pending
+            }
         }
-        polled
     }
 
     /// Gives a slot to the future here, which needs one to go on, and polls it.
+    #[cold]
     pub(crate) fn grant(&mut self, place: usize) -> Polled<Fut::Output> {
         let here = &mut self.places[place];
         here.slot = Slot::Held;
+        self.without -= 1;
         self.held += 1;
         // What woke it so far is answered by this poll.
         self.ready.answer(&here.waker);
@@ -233,28 +258,14 @@ impl<Fut: Future> Slots<Fut> {
 
 impl<Fut: Future> Place<Fut> {
     #[inline(always)] // or what comes out is copied twice on its way
-    fn poll(&mut self, has_slot: bool) -> Polled<Fut::Output> {
+    fn poll(&mut self, has_slot: bool) -> (Poll<Fut::Output>, Wish) {
         let future = self.future.as_mut().as_pin_mut();
         let future = future.expect("only a future that runs is polled");
         let mut cx = Context::from_waker(self.waker.as_waker());
-        match poll_handler(future, &mut cx, &mut self.waits, has_slot) {
-            (Poll::Ready(output), _) => {
-                self.future.set(None);
-                without_slot::forget(&mut self.waits);
-                Polled::Ready(output)
-            }
-            (Poll::Pending, Wish::None) => {
-                self.slot = Slot::Unneeded;
-                Polled::Pending
-            }
-            (Poll::Pending, Wish::Slot) if has_slot => {
-                self.slot = Slot::Held;
-                Polled::Pending
-            }
-            (Poll::Pending, Wish::Slot) => {
-                self.slot = Slot::Needed;
-                Polled::NeedsSlot
-            }
+        let (polled, wish) = poll_handler(future, &mut cx, &mut self.waits, has_slot);
+        if polled.is_ready() {
+            self.future.set(None);
         }
+        (polled, wish)
     }
 }

@@ -1,6 +1,6 @@
 //! WithoutSlot: waiting in a handler while another group has the slot.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -13,12 +13,13 @@ use pin_project::{pin_project, pinned_drop};
 thread_local! {
     /// What the futures in the handler that this thread polls right now must know: some of the flags below.
     static HANDLER: Cell<u8> = const { Cell::new(0) };
-    /// Its waits, if it has had any.
-    static WAITS: Cell<Option<Arc<Waits>>> = const { Cell::new(None) };
+    /// The waits of the handlers that this thread polls, one in the other, the innermost last; only of those that have any.
+    static WAITS: RefCell<Vec<Arc<Waits>>> = const { RefCell::new(Vec::new()) };
 }
 
 const IS_POLLED: u8 = 1;
 const HAS_SLOT: u8 = 2;
+/// The last of the waits are those of the innermost handler.
 const HAS_WAITS: u8 = 4;
 
 /// How many futures in a handler wait without a slot, and above them how many are done and need one to go on.
@@ -48,53 +49,44 @@ pub(crate) fn poll_handler<Fut: Future>(
     waits: &mut Option<Arc<Waits>>,
     has_slot: bool,
 ) -> (Poll<Fut::Output>, Wish) {
-    /// Also when the handler panics: this thread polls on.
-    struct Restore(u8);
-
-    impl Drop for Restore {
-        fn drop(&mut self) {
-            HANDLER.set(self.0);
-        }
-    }
-
     let flags = IS_POLLED | if has_slot { HAS_SLOT } else { 0 };
-    let outer = Restore(HANDLER.replace(flags));
-    let _outer_waits = (outer.0 & HAS_WAITS != 0).then(OuterWaits::stow);
+    let unwinding = Unwinding(HANDLER.replace(flags));
     if waits.is_some() {
         enter_with(flags, waits);
     }
     let polled = future.poll(cx);
-    if HANDLER.get() & HAS_WAITS == 0 {
+    let outer = unwinding.0;
+    std::mem::forget(unwinding);
+    if HANDLER.replace(outer) & HAS_WAITS == 0 {
         return (polled, Wish::Slot);
     }
-    (polled, leave_with(waits))
-}
-
-/// The waits of the handler around the one that is polled, put back when that is done.
-struct OuterWaits(Option<Arc<Waits>>);
-
-impl OuterWaits {
-    #[cold]
-    fn stow() -> Self {
-        Self(WAITS.take())
+    let wish = leave_with(waits);
+    if polled.is_ready() {
+        forget(waits);
     }
+    (polled, wish)
 }
 
-impl Drop for OuterWaits {
+/// Dropped only where a handler panics: this thread polls on, with these flags of the handler around it.
+struct Unwinding(u8);
+
+impl Drop for Unwinding {
     fn drop(&mut self) {
-        WAITS.set(self.0.take());
+        if HANDLER.replace(self.0) & HAS_WAITS != 0 {
+            WAITS.with_borrow_mut(Vec::pop);
+        }
     }
 }
 
 #[cold]
 fn enter_with(flags: u8, waits: &mut Option<Arc<Waits>>) {
     HANDLER.set(flags | HAS_WAITS);
-    WAITS.set(waits.take());
+    WAITS.with_borrow_mut(|all| all.extend(waits.take()));
 }
 
 #[cold]
 fn leave_with(waits: &mut Option<Arc<Waits>>) -> Wish {
-    *waits = WAITS.take();
+    *waits = WAITS.with_borrow_mut(Vec::pop);
     let counts = waits
         .as_ref()
         .map_or(0, |waits| waits.0.load(Ordering::Acquire));
@@ -105,7 +97,8 @@ fn leave_with(waits: &mut Option<Arc<Waits>>) -> Wish {
 }
 
 /// A handler has finished. What it leaves behind counts no more.
-pub(crate) fn forget(waits: &mut Option<Arc<Waits>>) {
+#[cold]
+fn forget(waits: &mut Option<Arc<Waits>>) {
     if waits
         .as_ref()
         .is_some_and(|waits| waits.0.load(Ordering::Acquire) != 0)
@@ -220,11 +213,14 @@ fn count(counted: &mut Option<(Arc<Waits>, u64)>, what: u64) {
     if flags & IS_POLLED == 0 {
         return discount(counted);
     }
-    // Without the flag, there may be what a handler that panicked has left.
-    let waits = WAITS.take().filter(|_| flags & HAS_WAITS != 0);
-    let waits = waits.unwrap_or_default();
-    WAITS.set(Some(Arc::clone(&waits)));
-    HANDLER.set(flags | HAS_WAITS);
+    let waits = WAITS.with_borrow_mut(|all| {
+        if flags & HAS_WAITS == 0 {
+            HANDLER.set(flags | HAS_WAITS);
+            all.push(Arc::default());
+        }
+        all.last().map(Arc::clone)
+    });
+    let waits = waits.expect("the waits of the innermost handler");
     if let Some((here, as_what)) = counted {
         if Arc::ptr_eq(here, &waits) && *as_what == what {
             return;

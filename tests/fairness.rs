@@ -182,6 +182,102 @@ fn the_source_is_read_beside_a_wait_and_as_many_that_wake_themselves_as_the_budg
 }
 
 #[test]
+fn what_is_ready_goes_before_what_is_unread_also_after_the_budget_ran_out() {
+    // 0 waits without a slot, 300 others run, and 300 waits behind 299.
+    let key = |n| if n == 300 { 299 } else { n };
+    let (feed, gates) = (items(0..=301), Gates::new(key));
+    let handler = {
+        let gates = gates.clone();
+        move |n| {
+            let handling = gates.handle(n);
+            if n == 0 {
+                without_slot(handling).boxed_local()
+            } else {
+                handling.boxed_local()
+            }
+        }
+    };
+    let mut task = Setup::new(Verb::Then, 300)
+        .key(key)
+        .handler(handler)
+        .spawn(&feed, &gates);
+    assert_eq!(settled(&mut task), []);
+    assert_eq!(gates.called()[299..], [299, 301]);
+    // More than a poll's budget, and 299 is among those that are looked at first.
+    (1..299).for_each(|n| gates.wake(n));
+    gates.wake(301);
+    gates.open(299);
+    feed.push(Ok(302));
+    assert_eq!(settled(&mut task), []);
+    assert_eq!(gates.called()[301..], [300], "302 is younger");
+    gates.open(300);
+    assert_eq!(settled(&mut task), []);
+    assert_eq!(gates.called()[301..], [300, 302]);
+}
+
+/// Uses up the task's budget in each poll, and wakes itself, for ever.
+#[cfg(feature = "tokio")]
+async fn hog() -> Result<u32, u32> {
+    poll_fn(|cx| {
+        while let Poll::Ready(progress) = tokio::task::coop::poll_proceed(cx) {
+            progress.made_progress();
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+#[cfg(feature = "tokio")]
+#[tokio::test]
+async fn neither_the_source_nor_what_is_ready_starves_beside_one_that_uses_up_the_budget() {
+    for waits in [false, true] {
+        let gates = Gates::default();
+        let inner = gates.clone();
+        let (to_stream, source) = tokio::sync::mpsc::unbounded_channel();
+        let handler = move |n| {
+            let handling = inner.handle(n);
+            async move {
+                match n {
+                    0 if waits => without_slot(handling).await,
+                    0 | 10 => hog().await,
+                    _ => handling.await,
+                }
+            }
+        };
+        let results = tokio_stream::wrappers::UnboundedReceiverStream::new(source)
+            .ordered_by_group(|n| n / 10, 3)
+            .then_unordered(handler);
+        let mut results = std::pin::pin!(results);
+        for n in [0, 20, 21, 10] {
+            to_stream.send(n).expect("the stream is there");
+        }
+        let mut polls = async |until: &dyn Fn() -> bool| {
+            for _ in 0..1_000 {
+                if until() {
+                    return;
+                }
+                poll_fn(|cx| {
+                    let _ = results.as_mut().poll_next(cx);
+                    Poll::Ready(())
+                })
+                .await;
+                tokio::task::yield_now().await;
+            }
+            panic!("not in 1,000 polls; called so far: {:?}", gates.called());
+        };
+        polls(&|| gates.called().contains(&20)).await;
+        gates.open(20);
+        polls(&|| gates.called().contains(&21)).await;
+        to_stream.send(22).expect("the stream is there");
+        to_stream.send(30).expect("the stream is there");
+        gates.open(21);
+        polls(&|| gates.called().contains(&22)).await;
+        gates.open_all([22, 30]);
+        polls(&|| gates.finished().contains(&30)).await;
+    }
+}
+
+#[test]
 fn a_handler_that_has_returned_is_not_polled_without_a_wake() {
     let gates = Gates::new(|n| n);
     let inner = gates.clone();

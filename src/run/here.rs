@@ -5,7 +5,7 @@ use std::future::Future;
 use std::marker::PhantomData;
 use std::task::Waker;
 
-use super::{Polled, Run, RunWith, Woken};
+use super::{Polled, Run, RunWith, Slot, Woken};
 use crate::slots::Slots;
 use crate::verdict::Verdict;
 
@@ -55,6 +55,10 @@ where
         self.slots.held()
     }
 
+    fn any_without_slot(&self) -> bool {
+        self.slots.any_without()
+    }
+
     fn vacant(&mut self) -> usize {
         self.slots.vacant()
     }
@@ -80,6 +84,7 @@ where
             .map(V::judge)
     }
 
+    #[inline(always)]
     fn poll(&mut self, place: usize) -> Polled<Result<V::Ok, V::Error>> {
         self.slots.poll(place).map(V::judge)
     }
@@ -93,15 +98,11 @@ where
     }
 
     fn is_running(&self, place: usize) -> bool {
-        self.slots.is_running(place)
+        self.slots.slot(place) != Slot::Vacant
     }
 
-    fn is_awake(&self, place: usize) -> bool {
-        self.slots.is_awake(place)
-    }
-
-    fn is_without_slot(&self, place: usize) -> bool {
-        self.slots.is_without_slot(place)
+    fn slot_of_woken(&self, place: usize) -> Slot {
+        self.slots.slot(place)
     }
 
     fn begin_round(&mut self) -> bool {

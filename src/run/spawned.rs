@@ -212,6 +212,10 @@ where
         self.held
     }
 
+    fn any_without_slot(&self) -> bool {
+        self.busy > self.held
+    }
+
     fn waiting(&self) -> usize {
         self.sent - self.busy
     }
@@ -333,8 +337,13 @@ where
         self.tasks[place].sent > 0
     }
 
-    fn is_awake(&self, place: usize) -> bool {
-        self.tasks[place].sent > 0 || self.report.is_some()
+    fn slot_of_woken(&self, place: usize) -> super::Slot {
+        // A task sees to its slot itself.
+        if self.tasks[place].sent > 0 || self.report.is_some() {
+            super::Slot::Held
+        } else {
+            super::Slot::Vacant
+        }
     }
 
     fn begin_round(&mut self) -> bool {
