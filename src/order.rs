@@ -2,6 +2,7 @@
 
 mod by_access;
 mod by_group;
+mod ready;
 mod unless;
 mod waiting;
 

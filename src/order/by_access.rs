@@ -1,13 +1,12 @@
 //! Several keys: an item waits for every earlier item that shares one, unless both only read.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 use std::fmt;
 use std::hash::Hash;
 use std::marker::PhantomData;
 
 use slab::Slab;
 
+use super::ready::{Ready, Running};
 use super::{Arrival, Order};
 use crate::access::Access;
 use crate::hashing::{Given, HashKeys};
@@ -28,9 +27,8 @@ pub struct ByAccess<A, K, S, T> {
     queues: Slab<Queue>,
     claims: Slab<Claim>,
     items: Slab<Item<T>>,
-    /// By place: the item that runs there.
-    running: Vec<usize>,
-    ready: BinaryHeap<Reverse<ReadyItem>>,
+    running: Running,
+    ready: Ready,
     /// The keys of the item that has just arrived.
     arriving: Vec<Arriving<K>>,
     arrived: u64,
@@ -68,13 +66,6 @@ struct Item<T> {
     /// How many of its claims are not in force.
     held_up: usize,
     first_claim: usize,
-}
-
-/// An item whose claims are all in force.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct ReadyItem {
-    arrival: u64,
-    item: usize,
 }
 
 struct Arriving<K> {
@@ -148,8 +139,8 @@ impl<A, K, S, T> ByAccess<A, K, S, T> {
             queues: Slab::new(),
             claims: Slab::new(),
             items: Slab::new(),
-            running: Vec::new(),
-            ready: BinaryHeap::new(),
+            running: Running::new(),
+            ready: Ready::new(),
             arriving: Vec::new(),
             arrived: 0,
             waiting: 0,
@@ -275,16 +266,9 @@ impl<A, K, S, T> ByAccess<A, K, S, T> {
             item_in_force.held_up -= 1;
             if item_in_force.held_up == 0 {
                 let arrival = item_in_force.arrival;
-                self.ready.push(Reverse(ReadyItem { arrival, item }));
+                self.ready.push(arrival, item);
             }
         }
-    }
-
-    fn run_in(&mut self, place: usize, item: usize) {
-        if place >= self.running.len() {
-            self.running.resize(place + 1, NONE);
-        }
-        self.running[place] = item;
     }
 }
 
@@ -352,7 +336,7 @@ where
 
     fn hold(&mut self, place: usize, (): ()) {
         let item = self.enter(0, None);
-        self.run_in(place, item);
+        self.running.set(place, item);
     }
 
     fn pass(&mut self, (): ()) {
@@ -360,7 +344,7 @@ where
     }
 
     fn release(&mut self, place: usize) {
-        let item = self.items.remove(self.running[place]);
+        let item = self.items.remove(self.running.get(place));
         let mut next = item.first_claim;
         while next != NONE {
             let claim = self.claims.remove(next);
@@ -370,13 +354,13 @@ where
     }
 
     fn oldest_ready(&self) -> Option<u64> {
-        let Reverse(ReadyItem { item, .. }) = self.ready.peek()?;
-        Some(self.items[*item].ticket)
+        let item = self.ready.oldest()?;
+        Some(self.items[item].ticket)
     }
 
     fn start_ready(&mut self, place: usize) -> T {
-        let Reverse(ReadyItem { item, .. }) = self.ready.pop().expect("an item was named");
-        self.run_in(place, item);
+        let item = self.ready.pop().expect("an item was named");
+        self.running.set(place, item);
         self.waiting -= 1;
         let item = self.items[item].item.take();
         item.expect("an item that waits")

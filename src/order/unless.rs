@@ -1,11 +1,10 @@
 //! Any relation: an item waits for every earlier item that it cannot run together with.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 use std::fmt;
 
 use slab::Slab;
 
+use super::ready::{Ready, Running};
 use super::{Arrival, Order};
 
 const NONE: usize = usize::MAX;
@@ -18,9 +17,8 @@ pub struct Unless<F, C, K, T> {
     tag: F,
     can_run_together: C,
     items: Slab<Item<K, T>>,
-    /// By place: the item that runs there.
-    running: Vec<usize>,
-    ready: BinaryHeap<Reverse<ReadyItem>>,
+    running: Running,
+    ready: Ready,
     newest: usize,
     arrived: u64,
     /// The tag of the item that has just arrived.
@@ -41,20 +39,14 @@ struct Item<K, T> {
     next_behind: usize,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct ReadyItem {
-    arrival: u64,
-    item: usize,
-}
-
 impl<F, C, K, T> Unless<F, C, K, T> {
     pub(crate) fn new(tag: F, can_run_together: C) -> Self {
         Self {
             tag,
             can_run_together,
             items: Slab::new(),
-            running: Vec::new(),
-            ready: BinaryHeap::new(),
+            running: Running::new(),
+            ready: Ready::new(),
             newest: NONE,
             arrived: 0,
             arriving: None,
@@ -92,20 +84,13 @@ impl<F, C, K, T> Unless<F, C, K, T> {
         } = self.items[item];
         match hindrance(&self.items, from, tag, &mut self.can_run_together) {
             Some(hindrance) => self.put_behind(item, hindrance),
-            None => self.ready.push(Reverse(ReadyItem { arrival, item })),
+            None => self.ready.push(arrival, item),
         }
     }
 
     fn put_behind(&mut self, item: usize, hindrance: usize) {
         let first = std::mem::replace(&mut self.items[hindrance].first_behind, item);
         self.items[item].next_behind = first;
-    }
-
-    fn run_in(&mut self, place: usize, item: usize) {
-        if place >= self.running.len() {
-            self.running.resize(place + 1, NONE);
-        }
-        self.running[place] = item;
     }
 }
 
@@ -137,7 +122,7 @@ where
     fn hold(&mut self, place: usize, (): ()) {
         let tag = self.arriving.take().expect("an item has arrived");
         let item = self.enter(tag, 0, None);
-        self.run_in(place, item);
+        self.running.set(place, item);
     }
 
     fn pass(&mut self, (): ()) {
@@ -145,7 +130,7 @@ where
     }
 
     fn release(&mut self, place: usize) {
-        let released = self.items.remove(self.running[place]);
+        let released = self.items.remove(self.running.get(place));
         match released.newer {
             NONE => self.newest = released.older,
             newer => self.items[newer].older = released.older,
@@ -162,13 +147,13 @@ where
     }
 
     fn oldest_ready(&self) -> Option<u64> {
-        let Reverse(ReadyItem { item, .. }) = self.ready.peek()?;
-        Some(self.items[*item].ticket)
+        let item = self.ready.oldest()?;
+        Some(self.items[item].ticket)
     }
 
     fn start_ready(&mut self, place: usize) -> T {
-        let Reverse(ReadyItem { item, .. }) = self.ready.pop().expect("an item was named");
-        self.run_in(place, item);
+        let item = self.ready.pop().expect("an item was named");
+        self.running.set(place, item);
         self.waiting -= 1;
         let item = self.items[item].item.take();
         item.expect("an item that waits")

@@ -42,20 +42,20 @@ impl<O: Clone, L, R> PartitionedCompletionOrder<O, L, R> {
         *self.items.state(item) = State::HandedOver;
         let offset = self.items.offset(item).clone();
         let partition = self.items.partition_of(item);
-        let mut frontier = self.items.frontier(partition).cloned();
-        let mut moved = false;
+        let mut moved = None;
         while let Some(first) = self.items.first(partition) {
             let State::HandedOver = self.items.state(first) else {
                 break;
             };
-            moved = true;
-            frontier = Some(self.items.pop(partition).0);
+            moved = Some(self.items.pop(partition).0);
         }
-        if moved {
-            if let Some(frontier) = &frontier {
+        let frontier = match moved {
+            Some(frontier) => {
                 self.items.set_frontier(partition, frontier.clone());
+                Some(frontier)
             }
-        }
+            None => self.items.frontier(partition).cloned(),
+        };
         (result, Unordered::new(offset, frontier))
     }
 }
