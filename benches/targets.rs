@@ -69,7 +69,7 @@ fn main() {
 fn targets() -> Vec<Target> {
     use Contender::{
         Access, AccessUnordered, BufferUnordered, KeyedMutexAndSemaphore, Ours, OursUnordered,
-        TwoKeys, TwoKeysUnordered,
+        TwoKeys, TwoKeysUnordered, Unless, UnlessUnordered,
     };
     let (every, keys) = (1_000, 1_000);
     let mutex = (KeyedMutexAndSemaphore, 64);
@@ -174,6 +174,38 @@ fn targets() -> Vec<Target> {
                 64,
             ),
             most: 1.3,
+        },
+        target(
+            "by a relation, ready, completion order",
+            Work::Ready,
+            UnlessUnordered,
+            NONE,
+        ),
+        target(
+            "by a relation, ready, source order",
+            Work::Ready,
+            Unless,
+            NONE,
+        ),
+        target(
+            "by a relation, one yield, completion order",
+            Work::OneYield,
+            UnlessUnordered,
+            NONE,
+        ),
+        target(
+            "by a relation, one yield, source order",
+            Work::OneYield,
+            Unless,
+            NONE,
+        ),
+        // Each item is compared with all that run: the cost grows with them.
+        Target {
+            what: "by a relation, 512 running beside 64, one yield",
+            work: Work::OneYield,
+            ours: (Unless, 512),
+            peer: (Unless, 64),
+            most: NONE,
         },
         Target {
             what: "ready, completion, beside mutex + semaphore",

@@ -50,6 +50,10 @@ pub enum Contender {
     AccessUnordered { every: u64, keys: u64 },
     /// The same, `then(..)`
     Access { every: u64, keys: u64 },
+    /// `ordered_unless`, of equal keys; `then_unordered(..)`
+    UnlessUnordered,
+    /// The same, `then(..)`
+    Unless,
     /// `buffer_unordered(1_024)` of handlers that lock a mutex per key, and then a semaphore of n
     KeyedMutexAndSemaphore,
 }
@@ -76,6 +80,8 @@ impl Contender {
             Self::TwoKeys => "ours, two keys, source order",
             Self::AccessUnordered { .. } => "ours, by access, completion order",
             Self::Access { .. } => "ours, by access, source order",
+            Self::UnlessUnordered => "ours, by a relation, completion order",
+            Self::Unless => "ours, by a relation, source order",
             Self::KeyedMutexAndSemaphore => "keyed mutex and semaphore",
         }
     }
@@ -192,6 +198,21 @@ impl Contender {
             Self::Access { every, keys } => {
                 let results = messages(items)
                     .ordered_by_access(|message| accesses(message, every, keys), max_parallel)
+                    .offsets(|message| message.offset)
+                    .then(handle);
+                check(items, true, results).await;
+            }
+            Self::UnlessUnordered => {
+                let results = messages(items)
+                    .ordered_unless(|message| message.key, |a, b| a != b, max_parallel)
+                    .offsets(|message| message.offset)
+                    .then_unordered(handle)
+                    .map(|(result, offset)| (result, *offset.offset()));
+                check(items, false, results).await;
+            }
+            Self::Unless => {
+                let results = messages(items)
+                    .ordered_unless(|message| message.key, |a, b| a != b, max_parallel)
                     .offsets(|message| message.offset)
                     .then(handle);
                 check(items, true, results).await;
