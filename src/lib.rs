@@ -539,6 +539,36 @@
 //!
 //! To **stop** at once, drop the stream. Each running handler is dropped where it awaits, each waiting item unhandled.
 //!
+//! # Many queues
+//!
+//! When one consumer is not enough, the publisher writes each message to one of n queues, by the hash of its group, and n
+//! consumers read one each, with this operator and with offsets of its own. All messages of a group are in one queue, so
+//! its order holds. When n changes, groups have to move:
+//!
+//! - **Which.** By `hash % n` most move, unless one number of queues divides the other. By *consistent hashing* about as
+//!   few as must: each queue has many points on a ring, its virtual nodes, and a group belongs to the queue whose point
+//!   comes next after its hash. From 4 queues to 7 that is about three groups in seven, instead of six. The hash must have
+//!   no random state, or a publisher that starts again goes on with other queues.
+//! - **When.** A message must not be handled in the new queue while one before it waits in the old one. So *drain, then
+//!   move*: note at the change how far each queue is written. Hold back the messages of groups that move until their old
+//!   queue is committed as far as that, then write them to the new queue, in their order. All other groups go on.
+//!
+//! ```text
+//!  old queue   a1 b1 a2 │ b2 b3 │ b4
+//!  held back            │ a3 a4 │
+//!  new queue            │       │ a3 a4 a5
+//!                       │       ╰ the old queue has drained: a1, b1 and a2 are committed
+//!                       ╰ the change: a moves, b stays
+//! ```
+//!
+//! Since an offset in source order stands for everything before it, one number per queue is enough, however many groups
+//! there are. Bound what is held back, and read no more from the publisher's source while it is full. A queue that is no
+//! longer needed is closed, and its consumer ends with the last message: its `try_drive` returns `Ok(())`.
+//!
+//! The example `queues` does all this under load, from 4 queues to 7 and then to 3. It counts what was lost, handled
+//! twice or out of order, and what would have been without the drain: `cargo run --release --example queues`, then the same
+//! with `-- --no-drain`.
+//!
 //! # Items without a key
 //!
 //! A key may be an `Option`. Then all items whose key is `None` form one group, and run one at a time. When they are to be
