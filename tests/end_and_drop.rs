@@ -10,6 +10,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use futures::{FutureExt as _, Stream, StreamExt as _, stream};
+use ordered_by_group::Access;
 use ordered_by_group::prelude::*;
 use rand::rngs::SmallRng;
 use rand::{Rng as _, SeedableRng as _};
@@ -492,4 +493,28 @@ fn a_stream_that_has_ended_holds_nothing() {
         );
         assert_eq!(task.unfinished(), []);
     }
+}
+
+#[test]
+fn a_stream_that_has_failed_holds_no_item_in_any_order() {
+    // The first fails at once as it is woken; the others wait for it.
+    let fails = |_: Rc<u32>| async {
+        tokio::task::yield_now().await;
+        Err::<(), _>(())
+    };
+    macro_rules! assert_holds_nothing {
+        ($order:ident($($by:expr),+)) => {{
+            let item = Rc::new(1_u32);
+            let items = stream::iter(vec![Rc::clone(&item); 5]).chain(stream::pending());
+            let mut task = spawn(items.$order($($by),+, 4).try_then(fails));
+            assert_pending!(task.poll_next());
+            assert_eq!(task.waiting(), 4);
+            while !matches!(task.poll_next(), Poll::Ready(None)) {}
+            assert_eq!(Rc::strong_count(&item), 1, stringify!($order));
+        }};
+    }
+    assert_holds_nothing!(ordered_by_group(|item| **item));
+    assert_holds_nothing!(ordered_by_groups(|item| [**item, 2]));
+    assert_holds_nothing!(ordered_by_access(|item| [Access::Exclusive(**item)]));
+    assert_holds_nothing!(ordered_unless(|item| **item, |_, _| false));
 }

@@ -379,7 +379,6 @@ where
         self.claims.clear();
         self.queues.clear();
         self.keys.clear();
-        self.ready.clear();
         self.arriving.clear();
         self.waiting = 0;
     }

@@ -25,10 +25,6 @@ impl Ready {
     pub(super) fn pop(&mut self) -> Option<usize> {
         self.0.pop().map(|Reverse((_, item))| item)
     }
-
-    pub(super) fn clear(&mut self) {
-        self.0.clear();
-    }
 }
 
 impl Running {

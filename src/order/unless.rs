@@ -170,7 +170,6 @@ where
 
     fn clear(&mut self) {
         self.items.clear();
-        self.ready.clear();
         self.newest = NONE;
         self.arriving = None;
         self.waiting = 0;
