@@ -318,7 +318,8 @@ where
         }
         let next = std::mem::replace(&mut self.next, Next::Any);
         let mut source_goes = match next {
-            Next::Source => !self.has_ready() || !self.may_return(),
+            // Nothing is ready then: it would have been served.
+            Next::Source => true,
             Next::Woken => !self.run.has_woken(),
             Next::Any => !self.may_return(),
         };

@@ -18,7 +18,7 @@ use ordered_by_group::without_slot;
 use tokio_test::assert_pending;
 use tokio_test::task::spawn;
 
-use self::support::{Feed, Gates, Setup, VERBS, Verb, items, settled};
+use self::support::{Feed, Gates, Setup, Task, VERBS, Verb, items, settled};
 
 #[test]
 fn a_woken_handler_is_polled_beside_a_ready_source_of_a_hot_key() {
@@ -143,6 +143,77 @@ fn one_that_returns_goes_before_younger_waiters_also_after_the_budget_ran_out() 
     }
     let next = started.borrow()[before];
     assert_eq!(next, 0, "no younger one starts before it goes on");
+}
+
+/// 0 waits without a slot at a gate of `pauses`; it goes on at one of `gates`, as the others do. Says how many were called
+/// when it went on.
+struct Returning {
+    feed: Feed<Result<u32, u32>>,
+    gates: Gates,
+    pauses: Gates,
+    returned_after: Rc<Cell<Option<usize>>>,
+}
+
+impl Returning {
+    fn of(items_there: u32) -> (Self, Task) {
+        let this = Self {
+            feed: items(0..items_there),
+            gates: Gates::new(|n| n),
+            pauses: Gates::new(|n| n),
+            returned_after: Rc::default(),
+        };
+        let (gates, pauses) = (this.gates.clone(), this.pauses.clone());
+        let returned_after = Rc::clone(&this.returned_after);
+        let handler = move |n| {
+            let handling = gates.handle(n);
+            if n > 0 {
+                return handling.boxed_local();
+            }
+            let (gates, pauses) = (gates.clone(), pauses.clone());
+            let returned_after = Rc::clone(&returned_after);
+            async move {
+                let _ = without_slot(pauses.handle(0)).await;
+                returned_after.set(Some(gates.called().len()));
+                handling.await
+            }
+            .boxed_local()
+        };
+        let task = Setup::new(Verb::Then, 1_000)
+            .key(|n| n)
+            .handler(handler)
+            .spawn(&this.feed, &this.gates);
+        (this, task)
+    }
+}
+
+#[test]
+fn one_that_returns_goes_before_what_is_unread_also_after_the_budget_ran_out() {
+    let (returning, mut task) = Returning::of(400);
+    assert_pending!(task.poll_next());
+    let called = returning.gates.called().len();
+    assert!(called < 400, "the source is read by as much as the budget");
+    returning.pauses.open(0);
+    assert_pending!(task.poll_next());
+    assert_eq!(returning.returned_after.get(), Some(called));
+    assert!(
+        returning.gates.called().len() > called,
+        "then it is read on"
+    );
+}
+
+#[test]
+fn one_that_returns_goes_before_what_is_unread_however_many_are_woken() {
+    let (returning, mut task) = Returning::of(400);
+    assert_eq!(settled(&mut task), []);
+    // It is among those that are looked at last.
+    returning.pauses.open(0);
+    (1..400).for_each(|n| returning.gates.wake(n));
+    returning.feed.push(Ok(400));
+    assert_pending!(task.poll_next());
+    assert_eq!(returning.returned_after.get(), None, "more than the budget");
+    assert_eq!(settled(&mut task), []);
+    assert_eq!(returning.returned_after.get(), Some(400));
+    assert_eq!(returning.gates.called().len(), 401);
 }
 
 #[test]
