@@ -13,6 +13,7 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use futures::Stream as _;
 use futures::future::FutureExt as _;
+use ordered_by_group::Access;
 use ordered_by_group::prelude::*;
 use ordered_by_group::without_slot;
 use tokio_test::assert_pending;
@@ -284,6 +285,47 @@ fn what_is_ready_goes_before_what_is_unread_also_after_the_budget_ran_out() {
     gates.open(300);
     assert_eq!(settled(&mut task), []);
     assert_eq!(gates.called()[301..], [300, 302]);
+}
+
+#[test]
+fn what_becomes_ready_at_once_does_not_start_all_in_one_poll() {
+    // One writer, and readers that wait for it together and are ready at once.
+    let mut task = spawn(
+        Feed::new(0..10_000_u32)
+            .source()
+            .ordered_by_access(
+                |&n| {
+                    [if n == 0 {
+                        Access::Exclusive(())
+                    } else {
+                        Access::Shared(())
+                    }]
+                },
+                20_000,
+            )
+            .then(|n| {
+                let mut is_first_poll = true;
+                poll_fn(move |cx| {
+                    if n == 0 && std::mem::take(&mut is_first_poll) {
+                        cx.waker().wake_by_ref();
+                        return Poll::Pending;
+                    }
+                    Poll::Ready(())
+                })
+            }),
+    );
+    let mut most = 0;
+    let mut finished = 0;
+    for _ in 0..1_000 {
+        task.enter(|cx, stream| {
+            let mut alongside = std::pin::pin!(stream.alongside(std::future::pending::<()>()));
+            assert_pending!(alongside.poll_unpin(cx));
+        });
+        most = most.max(task.finished() - finished);
+        finished = task.finished();
+    }
+    assert_eq!(finished, 10_000);
+    assert!(most <= 256, "{most} in one poll");
 }
 
 /// Uses up the task's budget in each poll, and wakes itself, for ever.

@@ -27,8 +27,8 @@ use tokio_test::{assert_pending, assert_ready};
 
 use self::Step::{Returns, Starts};
 use self::support::{
-    FALLIBLE, Feed, Gated, Gates, Handling, Setup, Task, VERBS, Verb, advance, items, settle,
-    settled,
+    FALLIBLE, Feed, Gated, Gates, Handling, Order, Setup, Task, VERBS, Verb, advance, items,
+    settle, settled,
 };
 
 /// A handler takes a slot.
@@ -1004,7 +1004,7 @@ fn after_a_panic_in_a_handler_the_thread_is_outside_any_operator() {
                 .then(|item| {
                     let gate = gates.handle(item);
                     async move {
-                        if waits {
+                        if waits && item == 10 {
                             join(without_slot(pending::<()>()), gate).await.1.unwrap();
                         } else {
                             gate.await.unwrap();
@@ -1022,6 +1022,139 @@ fn after_a_panic_in_a_handler_the_thread_is_outside_any_operator() {
         gates.open(30);
         assert!(wait.is_woken());
         assert_eq!(assert_ready!(wait.poll()), Ok(30));
+    }
+}
+
+#[test]
+fn a_handler_survives_the_panic_of_a_nested_one_that_waits() {
+    let (gates, inner_gates) = (Gates::default(), Gates::default());
+    let mut task = spawn(
+        stream::iter([10, 20])
+            .chain(stream::pending())
+            .ordered_by_group(|item| *item, 1)
+            .then(|item| {
+                let inner = inner_gates.clone();
+                let nested = stream::iter([30, 40])
+                    .ordered_by_group(|item| *item, 1)
+                    .then(move |item| {
+                        let gate = inner.handle(item);
+                        async move {
+                            if item == 30 {
+                                join(without_slot(pending::<()>()), gate).await.1
+                            } else {
+                                gate.await
+                            }
+                        }
+                    });
+                let gate = gates.handle(item);
+                async move {
+                    if item == 20 {
+                        return gate.await;
+                    }
+                    let mut nested = pin!(nested);
+                    let nested_breaks = poll_fn(|cx| {
+                        let polled = AssertUnwindSafe(|| nested.as_mut().poll_next(cx));
+                        match catch_unwind(polled) {
+                            Ok(polled) => polled.map(|_| false),
+                            Err(_) => Poll::Ready(true),
+                        }
+                    });
+                    // Polled first, so that the handler's own wait comes after the panic.
+                    let (breaks, gone_on) = join(nested_breaks, without_slot(gate)).await;
+                    assert!(breaks);
+                    gone_on
+                }
+            }),
+    );
+    assert_pending!(task.poll_next());
+    assert_eq!(gates.called(), [10, 20], "10 waits without a slot");
+    inner_gates.end(30, support::End::Panic);
+    assert_pending!(task.poll_next());
+    gates.open(10);
+    assert_pending!(task.poll_next());
+    assert_eq!(gates.finished(), [10], "its wait is over");
+    assert_pending!(task.poll_next());
+    gates.open(20);
+    let out = run(&mut task);
+    assert_eq!(
+        out,
+        [(Ok(10), 0), (Ok(20), 1)],
+        "10 went on with the slot of 20"
+    );
+}
+
+#[test]
+fn what_a_handler_leaves_behind_is_no_wait_of_the_next_in_its_place() {
+    let left_behind = Rc::new(RefCell::new(None));
+    let gates = Gates::default();
+    let mut task = spawn(
+        stream::iter([10, 20, 30])
+            .chain(stream::pending())
+            .ordered_by_group(|item| *item, 1)
+            .then(|item| {
+                let gate = gates.handle(item);
+                let left_behind = Rc::clone(&left_behind);
+                async move {
+                    if item == 10 {
+                        let mut wait = Box::pin(without_slot(pending::<()>()));
+                        let waits = poll_fn(|cx| Poll::Ready(wait.poll_unpin(cx))).await;
+                        assert_pending!(waits);
+                        left_behind.borrow_mut().replace(wait);
+                    }
+                    gate.await
+                }
+            }),
+    );
+    gates.open(10);
+    assert_eq!(run(&mut task), [(Ok(10), 0)]);
+    assert!(left_behind.borrow().is_some(), "it waits on, for nobody");
+    assert_eq!(gates.called(), [10, 20], "20 holds the slot");
+    gates.open(20);
+    assert_eq!(run(&mut task), [(Ok(20), 1)]);
+}
+
+#[test]
+fn one_that_returns_goes_before_what_waits_behind_one_that_finishes_with_it() {
+    for verb in VERBS {
+        let feed = items([10, 20, 11, 30]);
+        let office = Office::default();
+        let mut task = office.spawn(Setup::new(verb, 2), &feed, &[20]);
+        settled(&mut task);
+        office.gates.open(10);
+        office.end_pause(20);
+        settled(&mut task);
+        let steps = [Starts(10), Starts(20), Starts(30), Returns(20)];
+        assert_eq!(office.log(), steps, "{verb:?}: 11 is younger than 20");
+        office.gates.open(30);
+        settled(&mut task);
+        assert_eq!(office.log()[4..], [Starts(11)], "{verb:?}");
+    }
+}
+
+#[test]
+fn with_several_keys_too_the_oldest_goes_first_whether_it_returns_or_waits() {
+    let order = Order::Groups(Rc::new(|item| vec![item / 10]));
+    for (arrivals, next) in [
+        ([10, 20, 30, 21], [Returns(10), Starts(21)]),
+        ([20, 21, 10, 30], [Starts(21), Returns(10)]),
+    ] {
+        for verb in VERBS {
+            let feed = items(arrivals);
+            let office = Office::default();
+            let inner = office.clone();
+            let mut task = Setup::new(verb, 2)
+                .handler(move |item| inner.handle(item, u32::from(item == 10)))
+                .spawn_in(&order, &feed, &office.gates);
+            settled(&mut task);
+            assert_eq!(office.log().len(), 3, "{verb:?}: all but 21");
+            office.gates.open(20);
+            office.end_pause(10);
+            settled(&mut task);
+            assert_eq!(office.log()[3..], next[..1], "{verb:?}");
+            office.gates.open(30);
+            settled(&mut task);
+            assert_eq!(office.log()[3..], next, "{verb:?}");
+        }
     }
 }
 
@@ -1123,6 +1256,9 @@ fn a_slot_past_a_failure_does_not_keep_an_earlier_one_from_returning() {
         office.gates.fail(20);
         assert_eq!(settle(&mut task), [], "{verb:?}");
         office.end_pause(10);
+        assert_eq!(settle(&mut task), [], "{verb:?}");
+        assert_eq!(office.gates.running(), [10], "{verb:?}: 30 made room");
+        assert_eq!(task.counts().running, 1, "{verb:?}");
         office.gates.open(10);
         let out = settle(&mut task);
         assert_eq!(out.len(), 3, "{verb:?}: 30 need not finish");
