@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
-use futures::Stream as _;
 use futures::future::FutureExt as _;
+use futures::{Stream as _, stream};
 use ordered_by_group::Access;
 use ordered_by_group::prelude::*;
 use ordered_by_group::without_slot;
@@ -533,18 +533,33 @@ fn a_tag_is_dropped_with_an_item_that_is_ready_at_once() {
 #[test]
 fn an_ended_stream_holds_no_offset() {
     let offset = Rc::new(7);
-    let feed = Feed::new([1_u32]);
-    feed.close();
-    let given = Rc::clone(&offset);
-    let mut task = spawn(
-        feed.source()
-            .ordered_by_group(|n| *n, 4)
-            .offsets(move |_| Rc::clone(&given))
-            .then_unordered(ready),
+    // One is handed over while another before it is unfinished, and then that one fails.
+    let numbers = || stream::iter([1_u32, 2]).ordered_by_group(|n| *n, 4);
+    let handler = |n| async move {
+        if n == 1 {
+            tokio::task::yield_now().await;
+            return Err(());
+        }
+        Ok(())
+    };
+    macro_rules! assert_holds_none {
+        ($results:expr) => {{
+            let mut task = spawn($results);
+            let mine = Rc::strong_count(&offset);
+            while !matches!(task.poll_next(), Poll::Ready(None)) {}
+            assert_eq!(Rc::strong_count(&offset), mine, "{}", stringify!($results));
+        }};
+    }
+    let read = |_: &u32| Rc::clone(&offset);
+    assert_holds_none!(numbers().offsets(read).try_then(handler));
+    assert_holds_none!(numbers().offsets(read).try_then_unordered(handler));
+    assert_holds_none!(numbers().offsets(read).partitions(|_| 0).try_then(handler));
+    assert_holds_none!(
+        numbers()
+            .offsets(read)
+            .partitions(|_| 0)
+            .try_then_unordered(handler)
     );
-    let mine = Rc::strong_count(&offset);
-    while !matches!(task.poll_next(), Poll::Ready(None)) {}
-    assert_eq!(Rc::strong_count(&offset), mine);
 }
 
 #[test]

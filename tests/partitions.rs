@@ -598,7 +598,15 @@ fn a_stuck_partition_keeps_what_the_window_allows_and_then_all_waits() {
     assert_eq!(source_order.finished(), 15);
     let mut completion_order = spawn(numbers().then_unordered(stuck_first));
     take(Pin::new(&mut *completion_order), 64 * 16 - 1);
-    while completion_order.poll_next().is_pending() && completion_order.is_woken() {}
+    loop {
+        assert!(
+            completion_order.poll_next().is_pending(),
+            "one past the span"
+        );
+        if !completion_order.is_woken() {
+            break;
+        }
+    }
     assert_eq!(completion_order.unfinished().collect::<Vec<_>>(), [&0]);
 }
 
