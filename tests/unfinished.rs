@@ -180,6 +180,29 @@ fn debug_prints_the_counts() {
 }
 
 #[test]
+fn debug_of_a_stream_that_is_driven_prints_its_counts() {
+    let results = stream::pending::<u32>()
+        .ordered_by_group(|item| *item, 3)
+        .then(std::future::ready);
+    let driven = results.drive(|_| std::future::ready(()));
+    let counts = "running: 0, waiting: 0, finished: 0, groups: 0";
+    let text = format!("{driven:?}");
+    assert!(
+        text.starts_with("Drive {") && text.contains(counts),
+        "{text}"
+    );
+    let results = stream::pending::<u32>()
+        .ordered_by_group(|item| *item, 3)
+        .try_then(|item| std::future::ready(Ok::<_, ()>(item)));
+    let driven = results.try_drive(|_| std::future::ready(Ok(())));
+    let text = format!("{driven:?}");
+    assert!(
+        text.starts_with("TryDrive {") && text.contains(counts),
+        "{text}"
+    );
+}
+
+#[test]
 fn debug_of_the_settings_prints_the_limits() {
     let plain = stream::empty::<u32>().ordered_by_group(|item| *item, 3);
     let text = format!("{:?}", plain.look_ahead(77));
