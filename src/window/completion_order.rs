@@ -95,7 +95,6 @@ impl<O: Clone, R> Window<()> for CompletionOrder<O, R> {
 
     fn pass(&mut self, offset: O, (): (), result: R) -> Option<(R, Unordered<O>)> {
         if self.ring.is_empty() {
-            self.ring.skip();
             self.frontier = Some(offset.clone());
             return Some((result, Unordered::new(offset, self.frontier.clone())));
         }

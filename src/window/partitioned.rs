@@ -63,15 +63,13 @@ impl<O, L, S> Partitioned<O, L, S> {
         item.map_or(self.arrived, |item| item.arrival)
     }
 
-    /// An item arrives and leaves at once, if its partition has nothing here.
-    pub(super) fn pass(&mut self, partition: &L) -> bool
+    /// Whether a partition has nothing here, so that an item of it may come out as it arrives.
+    pub(super) fn is_unknown(&mut self, partition: &L) -> bool
     where
         L: Hash + Eq,
     {
         let hash = self.keys.hash(partition);
-        let free = self.keys.find(hash, partition).is_none();
-        self.arrived += u64::from(free);
-        free
+        self.keys.find(hash, partition).is_none()
     }
 
     /// An item arrives.

@@ -86,7 +86,7 @@ where
     }
 
     fn pass(&mut self, offset: O, partition: L, result: R) -> Option<(R, Unordered<O>)> {
-        if self.kept.is_empty() && self.items.pass(&partition) {
+        if self.kept.is_empty() && self.items.is_unknown(&partition) {
             let frontier = Some(offset.clone());
             return Some((result, Unordered::new(offset, frontier)));
         }

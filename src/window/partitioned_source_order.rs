@@ -72,7 +72,7 @@ where
     }
 
     fn pass(&mut self, offset: O, partition: L, result: R) -> Option<(R, O)> {
-        if self.due.is_empty() && self.items.pass(&partition) {
+        if self.due.is_empty() && self.items.is_unknown(&partition) {
             return Some((result, offset));
         }
         let state = State::Finished(result);

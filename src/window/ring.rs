@@ -1,4 +1,4 @@
-//! The admitted items, found by their arrival number.
+//! The admitted items, found by their arrival number: those that come out as they arrive have none.
 
 /// A ring that doubles when it is full. An entry's place is its arrival number modulo the capacity, so it is found
 /// without a look at where the ring begins.
@@ -44,13 +44,6 @@ impl<E> Ring<E> {
         }
         let place = self.place(self.end);
         self.places[place] = Some(entry);
-        self.end += 1;
-    }
-
-    /// An empty ring goes on after an entry that never was in it.
-    pub(super) fn skip(&mut self) {
-        debug_assert!(self.is_empty());
-        self.head += 1;
         self.end += 1;
     }
 

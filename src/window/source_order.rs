@@ -49,7 +49,6 @@ impl<O, R> Window<()> for SourceOrder<O, R> {
 
     fn pass(&mut self, offset: O, (): (), result: R) -> Option<(R, O)> {
         if self.ring.is_empty() {
-            self.ring.skip();
             return Some((result, offset));
         }
         self.ring.push(Entry::Finished(offset, result));
