@@ -15,7 +15,7 @@ use ordered_by_group::prelude::*;
 use tokio_test::task::spawn;
 use tokio_test::{assert_pending, assert_ready_eq};
 
-use self::support::{Feed, Gates, Setup, VERBS, advance, items, settled};
+use self::support::{Feed, Gates, Setup, VERBS, Verb, advance, items, settled};
 
 const DISTINCT: fn(u32) -> u32 = |item| item;
 
@@ -237,6 +237,28 @@ fn a_stale_waker_does_not_poll_the_slots_next_handler() {
                 assert_eq!(gates.polls(next), 2, "{verb:?}: its own waker does");
             }
         }
+    }
+}
+
+#[test]
+fn nor_do_the_wakers_of_several_handlers_that_were_there_before() {
+    let (feed, gates) = (items(0..10), Gates::new(|n| n));
+    let mut task = Setup::new(Verb::Then, 1).key(|n| n).spawn(&feed, &gates);
+    let mut stale = Vec::new();
+    for item in 0..9 {
+        assert_eq!(gates.running(), if item == 0 { vec![] } else { vec![item] });
+        if item == 0 {
+            assert_pending!(task.poll_next());
+        }
+        stale.push(gates.waker(item));
+        gates.open(item);
+        assert_eq!(settled(&mut task), [item]);
+        assert_eq!(gates.running(), [item + 1]);
+        for waker in &stale {
+            waker.wake_by_ref();
+            assert_eq!(settled(&mut task), []);
+        }
+        assert_eq!(gates.polls(item + 1), 1, "nobody woke it");
     }
 }
 
