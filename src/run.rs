@@ -95,7 +95,8 @@ pub trait Run<T> {
     #[must_use]
     fn sleep(&mut self, task: &Waker) -> bool;
 
-    /// Drops a handler that holds a slot, of those whose ticket is among these, and frees the slot. Its place stays taken.
+    /// Drops a handler that holds a slot, of those whose ticket is among these. Its place stays taken. Says whether its slot
+    /// is free already.
     fn drop_one(&mut self, among: impl FnMut(u64) -> bool) -> bool;
 
     /// Drops all handlers.

@@ -14,6 +14,7 @@ use ordered_by_group::prelude::*;
 use ordered_by_group::without_slot;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::yield_now;
+use tokio::time::timeout;
 
 /// Says on drop that it was dropped.
 struct Guard(Arc<AtomicUsize>);
@@ -363,4 +364,171 @@ async fn the_counts_and_what_is_unfinished_tell_what_is_admitted() {
     assert_eq!(results.unfinished().collect::<Vec<_>>(), [&0, &1, &2]);
     gate.add_permits(3);
     assert_eq!(results.as_mut().count().await, 3);
+}
+
+/// Nothing that is tested here takes so long: what would hang fails.
+const HANGS: Duration = Duration::from_secs(20);
+
+fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+/// Waits without a slot, gives up after a while, and goes on without one.
+async fn give_up(after: Duration) {
+    let wait = without_slot(pending::<()>());
+    tokio::select! { () = wait => {}, () = tokio::time::sleep(after) => {} }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_goes_on_past_a_failure_in_the_slot_of_an_earlier_item_gives_it_up_too() {
+    // "a3" follows "a1" in its slot: it runs before "b2" fails, or is never called.
+    for a1_ends in [15, 25] {
+        let results = stream::iter(["x0", "a1", "b2", "a3"])
+            .ordered_by_group(|item| item.as_bytes()[0], 1)
+            .spawned()
+            .try_then(move |item| async move {
+                match item {
+                    "x0" => without_slot(tokio::time::sleep(ms(30))).await,
+                    "a1" => {
+                        without_slot(tokio::time::sleep(ms(10))).await;
+                        tokio::time::sleep(ms(a1_ends - 10)).await;
+                    }
+                    "b2" => {
+                        give_up(ms(20)).await;
+                        return Err(item);
+                    }
+                    _ => pending().await,
+                }
+                Ok(item)
+            });
+        let mut results = pin!(results);
+        for (at, item) in ["x0", "a1"].into_iter().enumerate() {
+            let next = timeout(HANGS, results.try_next()).await;
+            assert_eq!(next, Ok(Ok(Some((item, at as u64)))), "{a1_ends}");
+        }
+        assert_eq!(results.try_next().await, Err("b2"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_goes_on_before_a_failure_keeps_its_slot_in_every_partition() {
+    // "a1" has come out when "x0" returns, and "a2" runs in its slot.
+    let results = stream::iter(["x0", "a1", "a2", "b3"])
+        .ordered_by_group(|item| item.as_bytes()[0], 1)
+        .offsets(|item| *item)
+        .partitions(|item| item.as_bytes()[0])
+        .spawned()
+        .try_then(|item| async move {
+            match item {
+                "x0" => without_slot(tokio::time::sleep(ms(30))).await,
+                "a1" => without_slot(tokio::time::sleep(ms(5))).await,
+                "a2" => tokio::time::sleep(ms(50)).await,
+                _ => {
+                    give_up(ms(20)).await;
+                    return Err(item);
+                }
+            }
+            Ok(())
+        });
+    let mut results = pin!(results);
+    for item in ["a1", "a2", "x0"] {
+        let next = timeout(HANGS, results.try_next()).await;
+        assert_eq!(next, Ok(Ok(Some(((), item)))));
+    }
+    assert_eq!(results.try_next().await, Err("b3"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slot_is_free_only_when_the_handler_that_had_it_is_gone() {
+    let [returns, fails] = [(); 2].map(|()| Arc::new(Semaphore::new(0)));
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let released = Arc::new(Mutex::new(released));
+    let busy = Arc::new(AtomicUsize::new(0));
+    let (started, mut starts) = mpsc::unbounded_channel();
+    let results = stream::iter(0..3)
+        .ordered_by_group(|n| *n, 1)
+        .spawned()
+        .try_then({
+            let (returns, fails) = (Arc::clone(&returns), Arc::clone(&fails));
+            let busy = Arc::clone(&busy);
+            move |n| {
+                let (returns, fails) = (Arc::clone(&returns), Arc::clone(&fails));
+                let (released, busy) = (Arc::clone(&released), Arc::clone(&busy));
+                let started = started.clone();
+                async move {
+                    match n {
+                        0 => {
+                            let _ = without_slot(returns.acquire()).await;
+                            assert_eq!(busy.load(Ordering::SeqCst), 0, "one slot");
+                        }
+                        1 => {
+                            let wait = without_slot(pending::<()>());
+                            tokio::select! { () = wait => {}, _ = fails.acquire() => {} }
+                            return Err(n);
+                        }
+                        _ => {
+                            // Computes, so that it can be stopped only after that.
+                            busy.store(1, Ordering::SeqCst);
+                            started.send(()).unwrap();
+                            let _ = released.lock().unwrap().recv();
+                            busy.store(0, Ordering::SeqCst);
+                            pending::<()>().await;
+                        }
+                    }
+                    Ok(n)
+                }
+            }
+        });
+    let mut results = pin!(results);
+    tokio::select! {
+        biased;
+        _ = results.try_next() => unreachable!("nothing is finished"),
+        _ = starts.recv() => {}
+    }
+    fails.add_permits(1);
+    returns.add_permits(1);
+    for _ in 0..1_000 {
+        assert!(results.try_next().now_or_never().is_none());
+        std::thread::yield_now();
+    }
+    release.send(()).unwrap();
+    assert_eq!(results.try_next().await, Ok(Some((0, 0))));
+    assert_eq!(results.try_next().await, Err(1));
+}
+
+/// Panics as it is dropped.
+struct Trap;
+
+impl Drop for Trap {
+    fn drop(&mut self) {
+        assert!(std::thread::panicking(), "the drop panics");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_of_a_handler_that_gives_up_its_slot_resumes_too() {
+    let results = stream::iter(["x0", "b1", "c2"])
+        .ordered_by_group(|item| item.as_bytes()[0], 1)
+        .spawned()
+        .try_then(|item| async move {
+            match item {
+                "x0" => without_slot(tokio::time::sleep(ms(30))).await,
+                "b1" => {
+                    give_up(ms(20)).await;
+                    return Err(item);
+                }
+                _ => {
+                    let _trap = Trap;
+                    pending().await
+                }
+            }
+            Ok(item)
+        });
+    let mut results = pin!(results);
+    for message in ["the drop panics", "polled after a panic"] {
+        let next = AssertUnwindSafe(results.try_next()).catch_unwind();
+        let panic = timeout(HANGS, next).await.expect("no hang").unwrap_err();
+        let text = panic.downcast_ref::<&str>().expect("a message");
+        assert!(text.contains(message), "{text}");
+    }
 }

@@ -3,6 +3,7 @@
 //! A group is bound to one task while it has items: what waits behind its running item is sent after it, and the task goes
 //! on without asking. The tasks report to the operator through one channel.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::marker::PhantomData;
@@ -43,8 +44,8 @@ pub struct Crew<T, H, Fut, V, R, E> {
     has_reports: bool,
     /// The report that `next_woken` has read.
     report: Option<News<R, E>>,
-    /// A task that has ended before its time.
-    lost: Option<usize>,
+    /// Tasks that said they were lost, until it is known how.
+    lost: Vec<usize>,
     tasks: Vec<Task<T>>,
     vacant: Vec<usize>,
     busy: usize,
@@ -60,12 +61,13 @@ struct Task<T> {
     jobs: UnboundedSender<Job<T>>,
     handle: JoinHandle<()>,
     grant: Arc<Grant>,
+    /// The ticket of the item that it reported on last.
     ticket: u64,
-    /// How many items were sent to it and have not come back.
-    sent: usize,
+    /// The tickets of the items that were sent to it and have not come back. It is at the first of them.
+    sent: VecDeque<u64>,
     slot: Slot,
-    /// It was told to stop, and nothing that it still reports counts.
-    is_dropped: bool,
+    /// It was told to stop: it keeps its slot until it is gone, and nothing else that it still reports counts.
+    is_stopped: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -76,7 +78,6 @@ enum Slot {
 }
 
 struct Job<T> {
-    ticket: u64,
     arrival: u64,
     item: T,
     /// It comes with a slot; else it follows another.
@@ -89,9 +90,9 @@ struct Report<R, E> {
 }
 
 enum News<R, E> {
-    Done { ticket: u64, result: Result<R, E> },
+    Done(Result<R, E>),
     Waits,
-    NeedsSlot { ticket: u64 },
+    NeedsSlot,
     Lost,
 }
 
@@ -143,7 +144,7 @@ where
             to_here,
             has_reports: true,
             report: None,
-            lost: None,
+            lost: Vec::new(),
             tasks: Vec::new(),
             vacant: Vec::new(),
             busy: 0,
@@ -156,10 +157,10 @@ where
 }
 
 impl<T, H, Fut, V, R, E> Crew<T, H, Fut, V, R, E> {
-    fn send(&mut self, place: usize, job: Job<T>) {
+    fn send(&mut self, place: usize, ticket: u64, job: Job<T>) {
         let task = &mut self.tasks[place];
         self.sent += 1;
-        task.sent += 1;
+        task.sent.push_back(ticket);
         // A task that is gone has said so, and that is found before anything is missed.
         let _ = task.jobs.send(job);
     }
@@ -175,19 +176,27 @@ impl<T, H, Fut, V, R, E> Crew<T, H, Fut, V, R, E> {
             .store(self.needing > 0, Ordering::Relaxed);
     }
 
-    /// Resumes the panic of a task that was lost, once it is there.
+    /// Resumes the panic of a task that was lost, once it is there; or takes the slot of one that was told to stop.
     fn mourn(&mut self) {
-        let Some(place) = self.lost else {
-            return;
-        };
-        let mut cx = Context::from_waker(self.reported.as_waker());
-        match Pin::new(&mut self.tasks[place].handle).poll(&mut cx) {
-            Poll::Pending => {}
-            Poll::Ready(Err(error)) if error.is_panic() => resume_unwind(error.into_panic()),
-            Poll::Ready(_) => panic!(
-                "ordered_by_group: the runtime that runs the spawned handlers was shut down; \
-                 what is unfinished is lost to this stream: resume from the last committed offset"
-            ),
+        while let Some(&place) = self.lost.last() {
+            let task = &mut self.tasks[place];
+            let mut cx = Context::from_waker(self.reported.as_waker());
+            match Pin::new(&mut task.handle).poll(&mut cx) {
+                Poll::Pending => return,
+                Poll::Ready(Err(error)) if error.is_panic() => {
+                    resume_unwind(error.into_panic());
+                }
+                Poll::Ready(_) if task.is_stopped => {
+                    self.lost.pop();
+                    self.busy -= 1;
+                    self.sent -= std::mem::take(&mut task.sent).len();
+                    self.set_slot(place, Slot::Unneeded);
+                }
+                Poll::Ready(_) => panic!(
+                    "ordered_by_group: the runtime that runs the spawned handlers was shut down; \
+                     what is unfinished is lost to this stream: resume from the last committed offset"
+                ),
+            }
         }
     }
 }
@@ -242,9 +251,9 @@ where
             handle: tokio::spawn(work),
             grant,
             ticket: 0,
-            sent: 0,
+            sent: VecDeque::new(),
             slot: Slot::Unneeded,
-            is_dropped: false,
+            is_stopped: false,
         });
         self.vacant.push(place);
         place
@@ -260,13 +269,12 @@ where
     }
 
     fn start(&mut self, place: usize, ticket: u64, arrival: u64, item: T) -> Polled<Result<R, E>> {
-        self.tasks[place].ticket = ticket;
         self.busy += 1;
         self.set_slot(place, Slot::Held);
         self.send(
             place,
+            ticket,
             Job {
-                ticket,
                 arrival,
                 item,
                 has_slot: true,
@@ -278,8 +286,8 @@ where
     fn follow(&mut self, place: usize, ticket: u64, arrival: u64, item: T) -> Option<T> {
         self.send(
             place,
+            ticket,
             Job {
-                ticket,
                 arrival,
                 item,
                 has_slot: false,
@@ -289,17 +297,16 @@ where
     }
 
     fn has_more(&self, place: usize) -> bool {
-        self.tasks[place].sent > 0
+        !self.tasks[place].sent.is_empty()
     }
 
     fn poll(&mut self, place: usize) -> Polled<Result<R, E>> {
         match self.report.take() {
-            Some(News::Done { ticket, result }) => {
+            Some(News::Done(result)) => {
                 let task = &mut self.tasks[place];
-                task.ticket = ticket;
-                task.sent -= 1;
+                task.ticket = task.sent.pop_front().expect("what comes back was sent");
                 self.sent -= 1;
-                if task.sent == 0 {
+                if task.sent.is_empty() {
                     self.busy -= 1;
                     self.set_slot(place, Slot::Unneeded);
                 }
@@ -309,13 +316,14 @@ where
                 self.set_slot(place, Slot::Unneeded);
                 Polled::Pending
             }
-            Some(News::NeedsSlot { ticket }) => {
-                self.tasks[place].ticket = ticket;
+            Some(News::NeedsSlot) => {
+                let task = &mut self.tasks[place];
+                task.ticket = *task.sent.front().expect("it needs one for an item");
                 self.set_slot(place, Slot::Needed);
                 Polled::NeedsSlot
             }
             Some(News::Lost) => {
-                self.lost.get_or_insert(place);
+                self.lost.push(place);
                 self.mourn();
                 Polled::Pending
             }
@@ -334,12 +342,12 @@ where
     }
 
     fn is_running(&self, place: usize) -> bool {
-        self.tasks[place].sent > 0
+        !self.tasks[place].sent.is_empty()
     }
 
     fn slot_of_woken(&self, place: usize) -> super::Slot {
         // A task sees to its slot itself.
-        if self.tasks[place].sent > 0 || self.report.is_some() {
+        if !self.tasks[place].sent.is_empty() || self.report.is_some() {
             super::Slot::Held
         } else {
             super::Slot::Vacant
@@ -367,11 +375,11 @@ where
                 None => {
                     let mut cx = Context::from_waker(self.reported.as_waker());
                     match self.reports.poll_recv(&mut cx) {
-                        Poll::Ready(Some(Report { place, .. })) if self.tasks[place].is_dropped => {
-                        }
                         Poll::Ready(Some(Report { place, news })) => {
-                            self.report = Some(news);
-                            return Some(Woken::Slot(place));
+                            if !self.tasks[place].is_stopped || matches!(news, News::Lost) {
+                                self.report = Some(news);
+                                return Some(Woken::Slot(place));
+                            }
                         }
                         Poll::Ready(None) | Poll::Pending => self.has_reports = false,
                     }
@@ -393,19 +401,18 @@ where
     }
 
     fn drop_one(&mut self, mut among: impl FnMut(u64) -> bool) -> bool {
-        let place = self
-            .tasks
-            .iter()
-            .position(|task| task.sent > 0 && task.slot == Slot::Held && among(task.ticket));
-        let Some(place) = place else {
-            return false;
-        };
-        self.tasks[place].handle.abort();
-        self.tasks[place].is_dropped = true;
-        self.busy -= 1;
-        self.set_slot(place, Slot::Unneeded);
-        self.sent -= std::mem::take(&mut self.tasks[place].sent);
-        true
+        let is_stopping = |task: &Task<T>| task.is_stopped && task.slot == Slot::Held;
+        if !self.tasks.iter().any(is_stopping) {
+            let task = self.tasks.iter_mut().find(|task| {
+                task.slot == Slot::Held && task.sent.front().is_some_and(|&ticket| among(ticket))
+            });
+            if let Some(task) = task {
+                task.is_stopped = true;
+                task.handle.abort();
+            }
+        }
+        // It keeps its slot until it is gone.
+        false
     }
 
     fn clear(&mut self) {
@@ -430,15 +437,10 @@ async fn work<T, H, Fut, V, R, E>(
     let mut has_slot = false;
     let mut handled = 0;
     while let Some(job) = jobs.recv().await {
-        let Job {
-            ticket,
-            arrival,
-            item,
-            ..
-        } = job;
+        let Job { arrival, item, .. } = job;
         has_slot |= job.has_slot;
         if !job.has_slot && (!has_slot || shared.contended.load(Ordering::Relaxed)) {
-            reporter.says(News::NeedsSlot { ticket });
+            reporter.says(News::NeedsSlot);
             poll_fn(|cx| grant.poll(cx)).await;
             has_slot = true;
         }
@@ -473,7 +475,7 @@ async fn work<T, H, Fut, V, R, E>(
                         (Poll::Pending, Wish::Slot) if has_slot => return Poll::Pending,
                         (Poll::Pending, Wish::Slot) => {
                             is_asking = true;
-                            reporter.says(News::NeedsSlot { ticket });
+                            reporter.says(News::NeedsSlot);
                         }
                     }
                 }
@@ -484,7 +486,7 @@ async fn work<T, H, Fut, V, R, E>(
         if result.is_err() {
             shared.stop_at.fetch_min(arrival, Ordering::Relaxed);
         }
-        reporter.says(News::Done { ticket, result });
+        reporter.says(News::Done(result));
         handled += 1;
         if handled % ITEMS_PER_TURN == 0 {
             yield_now().await;
