@@ -12,6 +12,7 @@ use std::time::Duration;
 use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
 use ordered_by_group::prelude::*;
 use ordered_by_group::without_slot;
+use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::yield_now;
 use tokio::time::timeout;
@@ -531,4 +532,149 @@ async fn a_panic_of_a_handler_that_gives_up_its_slot_resumes_too() {
         let text = panic.downcast_ref::<&str>().expect("a message");
         assert!(text.contains(message), "{text}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_finishes_after_the_end_is_dropped_at_once() {
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let released = Arc::new(Mutex::new(released));
+    let (started, mut starts) = mpsc::unbounded_channel();
+    let (held, mut all_dropped) = mpsc::unbounded_channel::<()>();
+    let fails = Arc::new(Semaphore::new(0));
+    let opened = Arc::clone(&fails);
+    let mut results = pin!(
+        stream::iter(0..2)
+            .ordered_by_group(|n| *n, 2)
+            .spawned()
+            .try_then(move |n| {
+                let (released, started) = (Arc::clone(&released), started.clone());
+                let (result, opened) = (held.clone(), Arc::clone(&opened));
+                async move {
+                    if n == 0 {
+                        let _ = opened.acquire().await;
+                        return Err(n);
+                    }
+                    started.send(()).unwrap();
+                    let _ = released.lock().unwrap().recv();
+                    Ok(result)
+                }
+            })
+    );
+    assert!(results.try_next().now_or_never().is_none());
+    starts.recv().await.unwrap();
+    fails.add_permits(1);
+    assert_eq!(results.try_next().await.map(|_| ()), Err(0));
+    release.send(()).unwrap();
+    // The handler's own is the only one that is left, once the result is gone.
+    let one_is_left = async {
+        while all_dropped.sender_strong_count() > 1 {
+            yield_now().await;
+        }
+    };
+    timeout(HANGS, one_is_left).await.expect("it is dropped");
+    assert!(all_dropped.try_recv().is_err());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_a_drop_nothing_starts() {
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let (started, mut starts) = mpsc::unbounded_channel();
+    let mut results = Box::pin(
+        stream::iter(0..100)
+            .ordered_by_group(|_| (), 2)
+            .spawned()
+            .then(move |n| {
+                started.send(n).unwrap();
+                // Computes, and awaits nothing.
+                let _ = released.recv();
+                async {}
+            }),
+    );
+    assert!(results.next().now_or_never().is_none());
+    assert_eq!(starts.recv().await, Some(0));
+    drop(results);
+    drop(release);
+    assert_eq!(starts.recv().await, None);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_a_panic_came_out_nothing_starts() {
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let (started, mut starts) = mpsc::unbounded_channel();
+    let panics = Arc::new(Semaphore::new(0));
+    let opened = Arc::clone(&panics);
+    let mut results = Box::pin(
+        stream::iter(["a0", "b1", "b2", "b3"])
+            .ordered_by_group(|item| item.as_bytes()[0], 2)
+            .spawned()
+            .then(move |item| {
+                started.send(item).unwrap();
+                if item == "b1" {
+                    let _ = released.recv();
+                }
+                let opened = Arc::clone(&opened);
+                async move {
+                    if item == "a0" {
+                        let _ = opened.acquire().await;
+                        panic!("it panics");
+                    }
+                }
+            }),
+    );
+    assert!(results.next().now_or_never().is_none());
+    while starts.recv().await != Some("b1") {}
+    panics.add_permits(1);
+    let panic = AssertUnwindSafe(results.next()).catch_unwind().await;
+    assert!(panic.is_err());
+    drop(release);
+    let all_gone = async {
+        while Handle::current().metrics().num_alive_tasks() > 0 {
+            yield_now().await;
+        }
+    };
+    timeout(HANGS, all_gone).await.expect("each task is gone");
+    drop(results);
+    let started: Vec<_> = std::iter::from_fn(|| starts.try_recv().ok()).collect();
+    assert!(!started.contains(&"b2"), "{started:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn what_waits_to_be_called_when_a_failure_is_known_is_not_called() {
+    let fails = Arc::new(Semaphore::new(0));
+    let opened = Arc::clone(&fails);
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let (called, mut calls) = mpsc::unbounded_channel();
+    let (feed, source) = futures::channel::mpsc::unbounded();
+    let mut results = Box::pin(source.ordered_by_group(|item| *item, 3).spawned().try_then(
+        move |item| {
+            called.send(item).unwrap();
+            if item != "a" {
+                let _ = released.recv();
+            }
+            let opened = Arc::clone(&opened);
+            async move {
+                if item != "a" {
+                    return Ok(());
+                }
+                let _ = opened.acquire().await;
+                Err(item)
+            }
+        },
+    ));
+    for item in ["a", "b", "c"] {
+        feed.unbounded_send(item).unwrap();
+        assert!(results.try_next().now_or_never().is_none());
+        if item != "c" {
+            assert_eq!(calls.recv().await, Some(item));
+        }
+    }
+    // "b" is in its call, and "c" waits for its own.
+    for _ in 0..1_000 {
+        std::thread::yield_now();
+    }
+    fails.add_permits(1);
+    assert_eq!(results.try_next().await, Err("a"));
+    drop(release);
+    drop(results);
+    assert_eq!(calls.recv().await, None);
 }

@@ -184,6 +184,7 @@ impl<T, H, Fut, V, R, E> Crew<T, H, Fut, V, R, E> {
             match Pin::new(&mut task.handle).poll(&mut cx) {
                 Poll::Pending => return,
                 Poll::Ready(Err(error)) if error.is_panic() => {
+                    self.stop();
                     resume_unwind(error.into_panic());
                 }
                 Poll::Ready(_) if task.is_stopped => {
@@ -192,12 +193,21 @@ impl<T, H, Fut, V, R, E> Crew<T, H, Fut, V, R, E> {
                     self.sent -= std::mem::take(&mut task.sent).len();
                     self.set_slot(place, Slot::Unneeded);
                 }
-                Poll::Ready(_) => panic!(
-                    "ordered_by_group: the runtime that runs the spawned handlers was shut down; \
-                     what is unfinished is lost to this stream: resume from the last committed offset"
-                ),
+                Poll::Ready(_) => {
+                    self.stop();
+                    panic!(
+                        "ordered_by_group: the runtime that runs the spawned handlers was shut down; what is \
+                         unfinished is lost to this stream: resume from the last committed offset"
+                    );
+                }
             }
         }
+    }
+
+    /// Nothing starts any more, and what runs is asked to stop.
+    fn stop(&mut self) {
+        self.shared.stop_at.store(0, Ordering::Relaxed);
+        self.tasks.iter().for_each(|task| task.handle.abort());
     }
 }
 
@@ -416,10 +426,12 @@ where
     }
 
     fn clear(&mut self) {
-        self.tasks.iter().for_each(|task| task.handle.abort());
+        self.stop();
         self.tasks.clear();
         self.vacant.clear();
         (self.busy, self.held, self.needing, self.sent) = (0, 0, 0, 0);
+        // What is still reported is dropped.
+        (self.to_here, self.reports) = unbounded_channel();
     }
 }
 
@@ -444,18 +456,16 @@ async fn work<T, H, Fut, V, R, E>(
             poll_fn(|cx| grant.poll(cx)).await;
             has_slot = true;
         }
-        if arrival >= shared.stop_at.load(Ordering::Relaxed) {
-            continue;
-        }
         let output = {
-            let handler = || {
-                let mut handler = shared
-                    .handler
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner);
+            let mut future = pin!({
+                let handler = shared.handler.lock();
+                let mut handler = handler.unwrap_or_else(PoisonError::into_inner);
+                // Only now, since the call of another may take long.
+                if arrival >= shared.stop_at.load(Ordering::Relaxed) {
+                    continue;
+                }
                 handler(item)
-            };
-            let mut future = pin!(handler());
+            });
             let mut waits = None;
             let mut is_asking = false;
             poll_fn(|cx| {
@@ -526,7 +536,7 @@ impl<R, E> Drop for Reporter<R, E> {
 
 impl<T, H, Fut, V, R, E> Drop for Crew<T, H, Fut, V, R, E> {
     fn drop(&mut self) {
-        self.tasks.iter().for_each(|task| task.handle.abort());
+        self.stop();
     }
 }
 
