@@ -678,3 +678,28 @@ async fn what_waits_to_be_called_when_a_failure_is_known_is_not_called() {
     drop(results);
     assert_eq!(calls.recv().await, None);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_for_a_slot_to_follow_another_is_not_running() {
+    let results = stream::iter(["x0", "a1", "a2"])
+        .ordered_by_group(|item| item.as_bytes()[0], 1)
+        .spawned()
+        .then(|item| async move {
+            match item {
+                "x0" => {
+                    without_slot(tokio::time::sleep(ms(10))).await;
+                    tokio::time::sleep(ms(30)).await;
+                }
+                "a1" => {
+                    without_slot(tokio::time::sleep(ms(1))).await;
+                    tokio::time::sleep(ms(20)).await;
+                }
+                _ => {}
+            }
+        });
+    let mut results = pin!(results);
+    // "x0" came back in the slot of "a1", before "a2".
+    results.as_mut().alongside(tokio::time::sleep(ms(30))).await;
+    assert_eq!([results.running(), results.waiting()], [1, 1]);
+    assert_eq!(results.count().await, 3);
+}

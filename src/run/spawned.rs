@@ -50,8 +50,9 @@ pub struct Crew<T, H, Fut, V, R, E> {
     vacant: Vec<usize>,
     busy: usize,
     held: usize,
-    /// How many tasks wait for a slot.
+    /// How many tasks wait for a slot, and how many of them to start what follows.
     needing: usize,
+    starting: usize,
     /// How many items were sent and have not come back.
     sent: usize,
     _handler: PhantomData<fn() -> (Fut, V)>,
@@ -74,7 +75,16 @@ struct Task<T> {
 enum Slot {
     Held,
     Unneeded,
+    /// To go on.
     Needed,
+    /// To start what follows.
+    NeededToStart,
+}
+
+impl Slot {
+    fn is_needed(self) -> bool {
+        matches!(self, Self::Needed | Self::NeededToStart)
+    }
 }
 
 struct Job<T> {
@@ -92,7 +102,7 @@ struct Report<R, E> {
 enum News<R, E> {
     Done(Result<R, E>),
     Waits,
-    NeedsSlot,
+    NeedsSlot { to_start: bool },
     Lost,
 }
 
@@ -150,6 +160,7 @@ where
             busy: 0,
             held: 0,
             needing: 0,
+            starting: 0,
             sent: 0,
             _handler: PhantomData,
         }
@@ -169,8 +180,10 @@ impl<T, H, Fut, V, R, E> Crew<T, H, Fut, V, R, E> {
         let before = std::mem::replace(&mut self.tasks[place].slot, slot);
         self.held -= usize::from(before == Slot::Held);
         self.held += usize::from(slot == Slot::Held);
-        self.needing -= usize::from(before == Slot::Needed);
-        self.needing += usize::from(slot == Slot::Needed);
+        self.needing -= usize::from(before.is_needed());
+        self.needing += usize::from(slot.is_needed());
+        self.starting -= usize::from(before == Slot::NeededToStart);
+        self.starting += usize::from(slot == Slot::NeededToStart);
         self.shared
             .contended
             .store(self.needing > 0, Ordering::Relaxed);
@@ -224,7 +237,7 @@ where
     type Error = E;
 
     fn running(&self) -> usize {
-        self.busy
+        self.busy - self.starting
     }
 
     fn held(&self) -> usize {
@@ -236,7 +249,7 @@ where
     }
 
     fn waiting(&self) -> usize {
-        self.sent - self.busy
+        self.sent - self.running()
     }
 
     fn vacant(&mut self) -> usize {
@@ -326,10 +339,14 @@ where
                 self.set_slot(place, Slot::Unneeded);
                 Polled::Pending
             }
-            Some(News::NeedsSlot) => {
+            Some(News::NeedsSlot { to_start }) => {
                 let task = &mut self.tasks[place];
                 task.ticket = *task.sent.front().expect("it needs one for an item");
-                self.set_slot(place, Slot::Needed);
+                let slot = match to_start {
+                    true => Slot::NeededToStart,
+                    false => Slot::Needed,
+                };
+                self.set_slot(place, slot);
                 Polled::NeedsSlot
             }
             Some(News::Lost) => {
@@ -429,7 +446,8 @@ where
         self.stop();
         self.tasks.clear();
         self.vacant.clear();
-        (self.busy, self.held, self.needing, self.sent) = (0, 0, 0, 0);
+        (self.busy, self.held, self.sent) = (0, 0, 0);
+        (self.needing, self.starting) = (0, 0);
         // What is still reported is dropped.
         (self.to_here, self.reports) = unbounded_channel();
     }
@@ -452,7 +470,7 @@ async fn work<T, H, Fut, V, R, E>(
         let Job { arrival, item, .. } = job;
         has_slot |= job.has_slot;
         if !job.has_slot && (!has_slot || shared.contended.load(Ordering::Relaxed)) {
-            reporter.says(News::NeedsSlot);
+            reporter.says(News::NeedsSlot { to_start: true });
             poll_fn(|cx| grant.poll(cx)).await;
             has_slot = true;
         }
@@ -485,7 +503,7 @@ async fn work<T, H, Fut, V, R, E>(
                         (Poll::Pending, Wish::Slot) if has_slot => return Poll::Pending,
                         (Poll::Pending, Wish::Slot) => {
                             is_asking = true;
-                            reporter.says(News::NeedsSlot);
+                            reporter.says(News::NeedsSlot { to_start: false });
                         }
                     }
                 }
