@@ -1,6 +1,8 @@
 //! Random logs, orders, limits, wakes, polls, failures, panics and drops, against a serial loop and a model that looks at
 //! every pair of items; what holds is checked after every poll. A failure message carries the shrunk input.
 
+#[path = "support/log.rs"]
+mod log;
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,39 +10,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::task::Poll;
 
-use ordered_by_group::Access;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
+use self::log::{Arrival, By, Log, arrival, key, relation};
 use self::support::{
-    Counts, End, Event, Feed, Gates, Handed, Order, Setup, Task, VERBS, Verb, message, poll_panics,
+    Counts, End, Event, Feed, Gates, Handed, Setup, Task, VERBS, Verb, message, poll_panics,
 };
-
-/// What the items are ordered by.
-#[derive(Clone, Debug)]
-enum By {
-    Group,
-    Groups,
-    Access,
-    /// Which pairs of groups can run together, the earlier first; not always both ways.
-    Relation(Vec<bool>),
-}
-
-const GROUPS: u32 = 6;
-
-#[derive(Clone, Debug)]
-enum Arrival {
-    /// An item: how its handler ends, and whether it does so at its first poll.
-    Item {
-        group: u32,
-        accesses: Vec<Access<u32>>,
-        end: End,
-        at_once: bool,
-    },
-    /// An error of the source.
-    Error,
-}
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -60,43 +37,13 @@ enum Step {
 
 #[derive(Clone, Debug)]
 struct Plan {
-    by: By,
+    log: Rc<Log>,
     verb: Verb,
     max_parallel: usize,
     look_ahead: usize,
-    log: Vec<Arrival>,
     steps: Vec<Step>,
     /// Drop it after the steps, instead of running it to its end.
     is_dropped: bool,
-}
-
-fn arrival() -> impl Strategy<Value = Arrival> {
-    let end = prop_oneof![40 => Just(End::Ok), 1 => Just(End::Err), 1 => Just(End::Panic)];
-    let accesses = vec(access(), 0..4);
-    let item = (0..GROUPS, accesses, end, prop::bool::weighted(0.4));
-    prop_oneof![
-        60 => item.prop_map(|(group, accesses, end, at_once)| Arrival::Item { group, accesses, end, at_once }),
-        1 => Just(Arrival::Error),
-    ]
-}
-
-fn access() -> impl Strategy<Value = Access<u32>> {
-    (0..GROUPS, any::<bool>()).prop_map(|(key, is_shared)| match is_shared {
-        true => Access::Shared(key),
-        false => Access::Exclusive(key),
-    })
-}
-
-fn relation() -> impl Strategy<Value = By> {
-    let pairs = vec(any::<bool>(), (GROUPS * GROUPS) as usize);
-    (pairs, any::<bool>()).prop_map(|(mut pairs, is_symmetric)| {
-        if is_symmetric {
-            for (a, b) in (0..GROUPS).flat_map(|a| (0..a).map(move |b| (a, b))) {
-                pairs[(b * GROUPS + a) as usize] = pairs[(a * GROUPS + b) as usize];
-            }
-        }
-        By::Relation(pairs)
-    })
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -134,11 +81,10 @@ fn plan(by: impl Strategy<Value = By>) -> impl Strategy<Value = Plan> {
                     }
                 }
                 Plan {
-                    by,
+                    log: Rc::new(Log { by, arrivals: log }),
                     verb,
                     max_parallel,
                     look_ahead: max_parallel + spare,
-                    log,
                     steps,
                     is_dropped,
                 }
@@ -146,90 +92,17 @@ fn plan(by: impl Strategy<Value = By>) -> impl Strategy<Value = Plan> {
         )
 }
 
-/// The model: a loop that handles one item after the other and stops at the first that does not go well.
-/// Which items went well, and what the next one came to, if there is one.
-fn serial(log: &[Arrival]) -> (usize, Option<End>) {
-    for (at, arrival) in log.iter().enumerate() {
-        match arrival {
-            Arrival::Item { end: End::Ok, .. } => {}
-            Arrival::Item { end, .. } => return (at, Some(*end)),
-            Arrival::Error => return (at, Some(End::Err)),
-        }
-    }
-    (log.len(), None)
-}
-
 impl Plan {
-    /// The model of the orders: whether an item waits for an earlier one, until that is finished.
-    fn waits_for(&self, later: u32, earlier: u32) -> bool {
-        assert!(earlier < later, "{earlier} is not before {later}");
-        if let By::Relation(can_run_together) = &self.by {
-            let pair = self.group(earlier) * GROUPS + self.group(later);
-            return !can_run_together[pair as usize];
-        }
-        let of_later = self.accesses(later);
-        self.accesses(earlier).iter().any(|earlier| {
-            let mut of_later = of_later.iter();
-            of_later.any(|later| match (*earlier, *later) {
-                (Access::Shared(_), Access::Shared(_)) => false,
-                (earlier, later) => key(earlier) == key(later),
-            })
-        })
-    }
-
-    fn group(&self, item: u32) -> u32 {
-        match self.log[item as usize] {
-            Arrival::Item { group, .. } => group,
-            Arrival::Error => unreachable!("an error has no group"),
-        }
-    }
-
-    fn accesses(&self, item: u32) -> Vec<Access<u32>> {
-        let Arrival::Item {
-            group, accesses, ..
-        } = &self.log[item as usize]
-        else {
-            return vec![];
-        };
-        match self.by {
-            By::Group => vec![Access::Exclusive(*group)],
-            By::Groups => {
-                let keys = accesses.iter().copied().map(key);
-                keys.map(Access::Exclusive).collect()
-            }
-            By::Access => accesses.clone(),
-            By::Relation(_) => vec![],
-        }
-    }
-
-    fn is_error(&self, item: u32) -> bool {
-        matches!(self.log[item as usize], Arrival::Error)
-    }
-
-    fn spawn(self: &Rc<Self>, feed: &Feed<Result<u32, u32>>, gates: &Gates) -> Task {
+    fn spawn(&self, feed: &Feed<Result<u32, u32>>, gates: &Gates) -> Task {
         let setup = Setup::new(self.verb, self.max_parallel).look_ahead(self.look_ahead);
-        let plan = Rc::clone(self);
-        let order = match self.by {
-            By::Group => return setup.key(move |item| plan.group(item)).spawn(feed, gates),
-            By::Groups => Order::Groups(Rc::new(move |item| {
-                plan.accesses(item).into_iter().map(key).collect()
-            })),
-            By::Access => Order::Access(Rc::new(move |item| plan.accesses(item))),
-            By::Relation(_) => Order::Unless(Rc::new(move |earlier, later| {
-                !plan.waits_for(later, earlier)
-            })),
-        };
-        setup.spawn_in(&order, feed, gates)
+        let log = Rc::clone(&self.log);
+        match self.log.order() {
+            None => setup.key(move |item| log.group(item)).spawn(feed, gates),
+            Some(order) => setup.spawn_in(&order, feed, gates),
+        }
     }
 }
 
-fn key(access: Access<u32>) -> u32 {
-    match access {
-        Access::Shared(key) | Access::Exclusive(key) => key,
-    }
-}
-
-/// An item is its index in the log, and its own offset.
 struct Run {
     plan: Rc<Plan>,
     feed: Feed<Result<u32, u32>>,
@@ -335,7 +208,7 @@ impl Run {
             return;
         }
         let item = *index.get(&running);
-        if let Arrival::Item { end, .. } = self.plan.log[item as usize] {
+        if let Some(end) = self.plan.log.end(item) {
             self.woken.insert(item);
             self.gates.end(item, end);
         }
@@ -411,7 +284,7 @@ impl Run {
             .take_while(|(at, item)| at == *item)
             .last();
         assert_eq!(frontier, contiguous.map(|(at, _)| at), "the frontier");
-        for older in (0..item).filter(|older| self.plan.waits_for(item, *older)) {
+        for older in (0..item).filter(|older| self.plan.log.waits_for(item, *older)) {
             assert!(handed_over.contains(&older), "{item} overtakes {older}");
         }
     }
@@ -442,12 +315,12 @@ impl Run {
                         "{item} starts past a failure"
                     );
                     let mut unfinished = (0..item).filter(|older| !self.dropped.contains(older));
-                    let hindrance = unfinished.find(|older| self.plan.waits_for(item, *older));
+                    let hindrance = unfinished.find(|older| self.plan.log.waits_for(item, *older));
                     assert_eq!(hindrance, None, "in the way of {item}");
                     // A group may go on in its slot.
                     let goes_on = at > 0
-                        && matches!(self.plan.by, By::Group)
-                        && matches!(events[at - 1], Event::Dropped(before) if before < item && self.plan.waits_for(item, before));
+                        && matches!(self.plan.log.by, By::Group)
+                        && matches!(events[at - 1], Event::Dropped(before) if before < item && self.plan.log.waits_for(item, before));
                     if !goes_on {
                         let overtaken = self
                             .ready(&events[..at])
@@ -489,7 +362,7 @@ impl Run {
 
     /// What is admitted and not finished.
     fn unfinished(&self) -> Vec<u32> {
-        let pulled = (0..self.feed.pulled() as u32).filter(|item| !self.plan.is_error(*item));
+        let pulled = (0..self.feed.pulled() as u32).filter(|item| !self.plan.log.is_error(*item));
         pulled
             .filter(|item| !self.finished.contains(item))
             .collect()
@@ -500,7 +373,7 @@ impl Run {
         let unfinished = self.unfinished();
         let is_ready = |(at, item): &(usize, u32)| {
             let mut before = unfinished[..*at].iter();
-            !before.any(|earlier| self.plan.waits_for(*item, *earlier))
+            !before.any(|earlier| self.plan.log.waits_for(*item, *earlier))
                 && !events.contains(&Event::Called(*item))
                 && self.failed.is_none_or(|failed| *item < failed)
         };
@@ -527,7 +400,9 @@ impl Run {
         assert_eq!(running + waiting + finished, admitted);
         assert!(admitted <= self.plan.look_ahead, "{admitted} are admitted");
         assert_eq!(self.task.unfinished(), unfinished);
-        let accesses = unfinished.iter().flat_map(|item| self.plan.accesses(*item));
+        let accesses = unfinished
+            .iter()
+            .flat_map(|item| self.plan.log.accesses(*item));
         let keys: BTreeSet<_> = accesses.map(key).collect();
         assert_eq!(groups, keys.len());
         for item in &self.finished {
@@ -583,7 +458,7 @@ impl Run {
             assert!(!running.is_empty(), "it stands still");
             let last = running[running.len() - 1];
             let opened = self.gates.polls(last);
-            if let Arrival::Item { end, .. } = self.plan.log[last as usize] {
+            if let Some(end) = self.plan.log.end(last) {
                 self.woken.insert(last);
                 self.gates.end(last, end);
             }
@@ -595,12 +470,12 @@ impl Run {
     }
 
     fn check_end(&self) {
-        let (good, then) = serial(&self.plan.log);
+        let (good, then) = self.plan.log.serial();
         let out: BTreeSet<_> = self.out.iter().map(|handed| handed.item).collect();
         let all_before = (0..good as u32).all(|item| out.contains(&item));
         if self.panicked {
             let is_called = |item: &u32| self.finished.contains(item);
-            let panics = (0..).zip(&self.plan.log).filter(|(_, arrival)| {
+            let panics = (0..).zip(self.plan.log.iter()).filter(|(_, arrival)| {
                 matches!(
                     arrival,
                     Arrival::Item {

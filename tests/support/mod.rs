@@ -613,54 +613,48 @@ impl Setup {
     pub fn spawn(self, feed: &Feed<Result<u32, u32>>, gates: &Gates) -> Task {
         let key = Rc::clone(&self.key);
         let key = move |item: &u32| Group(key(*item));
+        let handler = self.handling(gates);
         spawn(every_verb!(
-            self,
-            feed,
-            gates,
-            ordered_by_group,
-            try_ordered_by_group,
-            key
+            self, feed, handler; ordered_by_group, try_ordered_by_group, key
         ))
     }
 
     /// Orders the items by more than one key.
     pub fn spawn_in(self, order: &Order, feed: &Feed<Result<u32, u32>>, gates: &Gates) -> Task {
-        spawn(match order.clone() {
-            Order::Groups(keys) => {
-                let keys = move |item: &u32| keys(*item).into_iter().map(Group);
-                every_verb!(
-                    self,
-                    feed,
-                    gates,
-                    ordered_by_groups,
-                    try_ordered_by_groups,
-                    keys
-                )
+        let handler = self.handling(gates);
+        spawn(in_order_of!(order, self, feed, handler))
+    }
+
+    /// The same by the setup's key or in an order, with handlers that run on the workers of the runtime around.
+    #[cfg(feature = "tokio")]
+    pub fn spawn_on_workers<Fut>(
+        self,
+        order: Option<&Order>,
+        feed: &Feed<Result<u32, u32>>,
+        handler: impl FnMut(u32) -> Fut + Send + 'static,
+    ) -> Task
+    where
+        Fut: Future<Output = Result<u32, u32>> + Send + 'static,
+    {
+        let Some(order) = order else {
+            let key = Rc::clone(&self.key);
+            let key = move |item: &u32| Group(key(*item));
+            return spawn(every_verb!(
+                self, feed, handler, spawned; ordered_by_group, try_ordered_by_group, key
+            ));
+        };
+        spawn(in_order_of!(order, self, feed, handler, spawned))
+    }
+
+    fn handling(&self, gates: &Gates) -> impl Fn(u32) -> Either<Gated, Handling> + use<> {
+        let (call, handler, gates) = (Rc::clone(&self.call), self.handler.clone(), gates.clone());
+        move |item| {
+            call(item);
+            match &handler {
+                Some(handler) => Either::Right(handler(item)),
+                None => Either::Left(gates.handle(item)),
             }
-            Order::Access(accesses) => {
-                let accesses = move |item: &u32| accesses(*item).into_iter().map(of_group);
-                every_verb!(
-                    self,
-                    feed,
-                    gates,
-                    ordered_by_access,
-                    try_ordered_by_access,
-                    accesses
-                )
-            }
-            Order::Unless(can_run_together) => {
-                let can_run_together = move |a: &u32, b: &u32| can_run_together(*a, *b);
-                every_verb!(
-                    self,
-                    feed,
-                    gates,
-                    ordered_unless,
-                    try_ordered_unless,
-                    |item| *item,
-                    can_run_together
-                )
-            }
-        })
+        }
     }
 }
 
@@ -680,33 +674,24 @@ fn of_group(access: Access<u32>) -> Access<Group> {
     }
 }
 
-/// A subject of the setup's verb, whatever the order.
+/// A subject of the setup's verb, whatever the order, with a handler that runs here or is spawned.
 macro_rules! every_verb {
-    ($setup:ident, $feed:ident, $gates:ident, $by:ident, $try_by:ident, $($order:expr),+) => {{
+    ($setup:ident, $feed:ident, $handling:ident $(, $spawned:ident)?; $by:ident, $try_by:ident, $($order:expr),+) => {{
         let Setup {
             verb,
             max_parallel,
             look_ahead,
             offset,
             partition,
-            call,
-            handler,
             ..
         } = $setup;
         let look_ahead = look_ahead.unwrap_or_else(|| max_parallel.saturating_mul(64).max(1024));
         let source = $feed.source();
         let offset = move |item: &u32| offset(*item);
-        let gates = $gates.clone();
-        let handler = move |item| {
-            call(item);
-            match &handler {
-                Some(handler) => Either::Right(handler(item)),
-                None => Either::Left(gates.handle(item)),
-            }
-        };
+        let handler = $handling;
         macro_rules! subject {
             ($ordered:expr, $verb:ident, $handler:expr, $read:expr) => {{
-                let ordered = $ordered.look_ahead(look_ahead).offsets(offset);
+                let ordered = $ordered.look_ahead(look_ahead).offsets(offset)$(.$spawned())?;
                 match partition {
                     Some(partition) => {
                         let ordered = ordered.partitions(move |item| Group(partition(*item)));
@@ -777,7 +762,34 @@ macro_rules! every_verb {
     }};
 }
 
-use every_verb;
+/// The same in an order of more than one key.
+macro_rules! in_order_of {
+    ($order:ident, $setup:ident, $feed:ident, $handler:ident $(, $spawned:ident)?) => {
+        match $order.clone() {
+            Order::Groups(keys) => {
+                let keys = move |item: &u32| keys(*item).into_iter().map(Group);
+                every_verb!(
+                    $setup, $feed, $handler $(, $spawned)?; ordered_by_groups, try_ordered_by_groups, keys
+                )
+            }
+            Order::Access(accesses) => {
+                let accesses = move |item: &u32| accesses(*item).into_iter().map(of_group);
+                every_verb!(
+                    $setup, $feed, $handler $(, $spawned)?; ordered_by_access, try_ordered_by_access, accesses
+                )
+            }
+            Order::Unless(can_run_together) => {
+                let can_run_together = move |a: &u32, b: &u32| can_run_together(*a, *b);
+                every_verb!(
+                    $setup, $feed, $handler $(, $spawned)?;
+                    ordered_unless, try_ordered_unless, |item| *item, can_run_together
+                )
+            }
+        }
+    };
+}
+
+use {every_verb, in_order_of};
 
 fn in_order((item, offset): (u32, u32)) -> Handed {
     Handed {
