@@ -326,15 +326,18 @@ impl Board {
     }
 
     fn open(&self, item: u32) {
-        let handler = &mut self.state().handlers;
-        let handler = handler.get_mut(&item).expect("a handler that was called");
+        let mut state = self.state();
+        let handler = state.handlers.entry(item).or_default();
         handler.opened += 1;
-        handler.waker.take().map(Waker::wake);
+        drop(state);
+        self.wake(item);
     }
 
     fn wake(&self, item: u32) {
         let waker = self.state().handlers[&item].waker.clone();
-        waker.map(Waker::wake);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
     }
 }
 
