@@ -382,7 +382,6 @@ where
     }
 
     fn begin_round(&mut self) -> bool {
-        self.mourn();
         self.ready.begin_round()
     }
 
