@@ -9,6 +9,8 @@ mod waiting;
 pub use self::by_access::{ByAccess, Each, Exclusively};
 pub use self::by_group::ByGroup;
 pub use self::unless::Unless;
+#[cfg(feature = "tokio")]
+pub(crate) use self::waiting::{Queue, Waiting};
 
 /// Decides which of the admitted items may run.
 ///

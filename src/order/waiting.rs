@@ -1,17 +1,17 @@
-//! Waiting items: one arena, and a queue through it for each group that runs.
+//! Waiting items: one arena, and a queue through it for each place.
 
 use slab::Slab;
 
 const NONE: usize = usize::MAX;
 
 /// The arena.
-pub(super) struct Waiting<T> {
+pub(crate) struct Waiting<T> {
     items: Slab<Item<T>>,
 }
 
 /// The first and the last of a queue.
 #[derive(Clone, Copy)]
-pub(super) struct Queue {
+pub(crate) struct Queue {
     first: usize,
     last: usize,
 }
@@ -23,22 +23,22 @@ struct Item<T> {
 }
 
 impl Queue {
-    pub(super) const EMPTY: Self = Self {
+    pub(crate) const EMPTY: Self = Self {
         first: NONE,
         last: NONE,
     };
 }
 
 impl<T> Waiting<T> {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { items: Slab::new() }
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.items.len()
     }
 
-    pub(super) fn push(&mut self, queue: &mut Queue, ticket: u64, item: T) {
+    pub(crate) fn push(&mut self, queue: &mut Queue, ticket: u64, item: T) {
         let next = NONE;
         let index = self.items.insert(Item { item, ticket, next });
         match std::mem::replace(&mut queue.last, index) {
@@ -48,11 +48,11 @@ impl<T> Waiting<T> {
     }
 
     /// The ticket of the first item.
-    pub(super) fn first(&self, queue: &Queue) -> Option<u64> {
+    pub(crate) fn first(&self, queue: &Queue) -> Option<u64> {
         (queue.first != NONE).then(|| self.items[queue.first].ticket)
     }
 
-    pub(super) fn pop(&mut self, queue: &mut Queue) -> Option<T> {
+    pub(crate) fn pop(&mut self, queue: &mut Queue) -> Option<T> {
         let Item { item, next, .. } = self.items.try_remove(queue.first)?;
         queue.first = next;
         if next == NONE {
@@ -62,7 +62,7 @@ impl<T> Waiting<T> {
     }
 
     /// Drops all items; the queues through the arena are void.
-    pub(super) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.items.clear();
     }
 }

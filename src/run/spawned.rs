@@ -3,7 +3,6 @@
 //! A group is bound to one task while it has items: what waits behind its running item is sent after it, and the task goes
 //! on without asking. The tasks report to the operator through one channel.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::marker::PhantomData;
@@ -18,6 +17,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::{JoinHandle, yield_now};
 
 use super::{Polled, Run, RunWith, Woken};
+use crate::order::{Queue, Waiting};
 use crate::slots::{ReadySet, WakeHandle};
 use crate::verdict::Verdict;
 use crate::without_slot::{Wish, poll_handler};
@@ -53,8 +53,8 @@ pub struct Crew<T, H, Fut, V, R, E> {
     /// How many tasks wait for a slot, and how many of them to start what follows.
     needing: usize,
     starting: usize,
-    /// How many items were sent and have not come back.
-    sent: usize,
+    /// The tickets of what was sent and has not come back.
+    sent: Waiting<()>,
     _handler: PhantomData<fn() -> (Fut, V)>,
 }
 
@@ -64,8 +64,8 @@ struct Task<T> {
     grant: Arc<Grant>,
     /// The ticket of the item that it reported on last.
     ticket: u64,
-    /// The tickets of the items that were sent to it and have not come back. It is at the first of them.
-    sent: VecDeque<u64>,
+    /// What was sent to it and has not come back. It is at the first.
+    sent: Queue,
     slot: Slot,
     /// It was told to stop: it keeps its slot until it is gone, and nothing else that it still reports counts.
     is_stopped: bool,
@@ -161,7 +161,7 @@ where
             held: 0,
             needing: 0,
             starting: 0,
-            sent: 0,
+            sent: Waiting::new(),
             _handler: PhantomData,
         }
     }
@@ -170,10 +170,14 @@ where
 impl<T, H, Fut, V, R, E> Crew<T, H, Fut, V, R, E> {
     fn send(&mut self, place: usize, ticket: u64, job: Job<T>) {
         let task = &mut self.tasks[place];
-        self.sent += 1;
-        task.sent.push_back(ticket);
+        self.sent.push(&mut task.sent, ticket, ());
         // A task that is gone has said so, and that is found before anything is missed.
         let _ = task.jobs.send(job);
+    }
+
+    /// The ticket of the item that a task is at.
+    fn at(&self, place: usize) -> Option<u64> {
+        self.sent.first(&self.tasks[place].sent)
     }
 
     fn set_slot(&mut self, place: usize, slot: Slot) {
@@ -203,7 +207,7 @@ impl<T, H, Fut, V, R, E> Crew<T, H, Fut, V, R, E> {
                 Poll::Ready(_) if task.is_stopped => {
                     self.lost.pop();
                     self.busy -= 1;
-                    self.sent -= std::mem::take(&mut task.sent).len();
+                    while self.sent.pop(&mut task.sent).is_some() {}
                     self.set_slot(place, Slot::Unneeded);
                 }
                 Poll::Ready(_) => {
@@ -245,11 +249,11 @@ where
     }
 
     fn any_without_slot(&self) -> bool {
-        self.busy > self.held
+        self.running() > self.held
     }
 
     fn waiting(&self) -> usize {
-        self.sent - self.running()
+        self.sent.len() - self.running()
     }
 
     fn vacant(&mut self) -> usize {
@@ -274,7 +278,7 @@ where
             handle: tokio::spawn(work),
             grant,
             ticket: 0,
-            sent: VecDeque::new(),
+            sent: Queue::EMPTY,
             slot: Slot::Unneeded,
             is_stopped: false,
         });
@@ -320,16 +324,17 @@ where
     }
 
     fn has_more(&self, place: usize) -> bool {
-        !self.tasks[place].sent.is_empty()
+        self.at(place).is_some()
     }
 
     fn poll(&mut self, place: usize) -> Polled<Result<R, E>> {
         match self.report.take() {
             Some(News::Done(result)) => {
+                let ticket = self.at(place).expect("what comes back was sent");
                 let task = &mut self.tasks[place];
-                task.ticket = task.sent.pop_front().expect("what comes back was sent");
-                self.sent -= 1;
-                if task.sent.is_empty() {
+                task.ticket = ticket;
+                self.sent.pop(&mut task.sent);
+                if self.at(place).is_none() {
                     self.busy -= 1;
                     self.set_slot(place, Slot::Unneeded);
                 }
@@ -340,8 +345,8 @@ where
                 Polled::Pending
             }
             Some(News::NeedsSlot { to_start }) => {
-                let task = &mut self.tasks[place];
-                task.ticket = *task.sent.front().expect("it needs one for an item");
+                let ticket = self.at(place).expect("a slot is needed for an item");
+                self.tasks[place].ticket = ticket;
                 let slot = match to_start {
                     true => Slot::NeededToStart,
                     false => Slot::Needed,
@@ -369,12 +374,12 @@ where
     }
 
     fn is_running(&self, place: usize) -> bool {
-        !self.tasks[place].sent.is_empty()
+        self.at(place).is_some()
     }
 
     fn slot_of_woken(&self, place: usize) -> super::Slot {
         // A task sees to its slot itself.
-        if !self.tasks[place].sent.is_empty() || self.report.is_some() {
+        if self.at(place).is_some() || self.report.is_some() {
             super::Slot::Held
         } else {
             super::Slot::Vacant
@@ -430,7 +435,7 @@ where
         let is_stopping = |task: &Task<T>| task.is_stopped && task.slot == Slot::Held;
         if !self.tasks.iter().any(is_stopping) {
             let task = self.tasks.iter_mut().find(|task| {
-                task.slot == Slot::Held && task.sent.front().is_some_and(|&ticket| among(ticket))
+                task.slot == Slot::Held && self.sent.first(&task.sent).is_some_and(&mut among)
             });
             if let Some(task) = task {
                 task.is_stopped = true;
@@ -445,8 +450,8 @@ where
         self.stop();
         self.tasks.clear();
         self.vacant.clear();
-        (self.busy, self.held, self.sent) = (0, 0, 0);
-        (self.needing, self.starting) = (0, 0);
+        self.sent.clear();
+        (self.busy, self.held, self.needing, self.starting) = (0, 0, 0, 0);
         // What is still reported is dropped.
         (self.to_here, self.reports) = unbounded_channel();
     }
