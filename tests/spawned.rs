@@ -703,3 +703,72 @@ async fn what_waits_for_a_slot_to_follow_another_is_not_running() {
     assert_eq!([results.running(), results.waiting()], [1, 1]);
     assert_eq!(results.count().await, 3);
 }
+
+#[test]
+fn outside_a_runtime_the_first_handler_is_a_panic_that_says_so() {
+    let mut results = Box::pin(
+        stream::iter([1])
+            .ordered_by_group(|n| *n, 1)
+            .spawned()
+            .then(|_| async {}),
+    );
+    for message in ["context of a Tokio", "polled after a panic"] {
+        let next = AssertUnwindSafe(|| futures::executor::block_on(results.next()));
+        let panic = std::panic::catch_unwind(next).expect_err("a panic");
+        let text = panic.downcast_ref::<&str>().map(|text| text.to_string());
+        let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+        assert!(text.is_some_and(|text| text.contains(message)), "{message}");
+    }
+}
+
+#[test]
+fn a_stream_may_move_to_another_runtime_while_the_first_is_there() {
+    let [first, second] = [(); 2].map(|()| {
+        let mut runtime = tokio::runtime::Builder::new_multi_thread();
+        runtime.worker_threads(1).build().unwrap()
+    });
+    let gate = Arc::new(Semaphore::new(0));
+    let opened = Arc::clone(&gate);
+    let mut results = Box::pin(
+        stream::iter(0..40)
+            .ordered_by_group(|n| n % 4, 4)
+            .look_ahead(8)
+            .spawned()
+            .then(move |n| {
+                let opened = Arc::clone(&opened);
+                async move {
+                    opened.acquire().await.unwrap().forget();
+                    n
+                }
+            }),
+    );
+    first.block_on(async { assert!(results.next().now_or_never().is_none()) });
+    gate.add_permits(40);
+    let results = second.block_on(results.collect::<Vec<_>>());
+    assert!(results.into_iter().eq((0..40).map(|n| (n, n as u64))));
+}
+
+#[tokio::test]
+async fn a_drop_drops_what_waits_and_what_is_finished_too() {
+    let dropped = Arc::new(AtomicUsize::new(0));
+    let items: Vec<_> = (0..10).map(|n| (n, Guard(Arc::clone(&dropped)))).collect();
+    let mut results = Box::pin(
+        stream::iter(items)
+            .ordered_by_group(|(n, _)| n % 2, 2)
+            .spawned()
+            .then(|(n, guard)| async move {
+                if n == 0 || n == 3 {
+                    pending::<()>().await;
+                }
+                guard
+            }),
+    );
+    assert!(results.next().now_or_never().is_none());
+    yield_now().await;
+    // 0 is stuck, 1 is finished and was not looked at, 3 is stuck, and the rest waits.
+    assert_eq!(dropped.load(Ordering::SeqCst), 0);
+    drop(results);
+    yield_now().await;
+    assert_eq!(dropped.load(Ordering::SeqCst), 10);
+    assert_eq!(Handle::current().metrics().num_alive_tasks(), 0);
+}
