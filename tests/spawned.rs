@@ -2,7 +2,7 @@
 #![cfg(feature = "tokio")]
 
 use std::collections::HashMap;
-use std::future::pending;
+use std::future::{Future as _, pending, poll_fn};
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -771,4 +771,81 @@ async fn a_drop_drops_what_waits_and_what_is_finished_too() {
     yield_now().await;
     assert_eq!(dropped.load(Ordering::SeqCst), 10);
     assert_eq!(Handle::current().metrics().num_alive_tasks(), 0);
+}
+
+#[tokio::test]
+async fn a_handler_that_is_woken_while_it_waits_wakes_nobody() {
+    let gate = Arc::new(Semaphore::new(0));
+    let wakers = Arc::new(Mutex::new(Vec::new()));
+    let (opened, shared) = (Arc::clone(&gate), Arc::clone(&wakers));
+    let mut results = tokio_test::task::spawn(
+        stream::iter([()])
+            .ordered_by_group(|()| (), 1)
+            .spawned()
+            .then(move |()| {
+                let (opened, wakers) = (Arc::clone(&opened), Arc::clone(&shared));
+                async move {
+                    let mut acquire = pin!(opened.acquire());
+                    let wait = poll_fn(|cx| {
+                        wakers.lock().unwrap().push(cx.waker().clone());
+                        acquire.as_mut().poll(cx).map(|permit| drop(permit))
+                    });
+                    without_slot(wait).await;
+                }
+            }),
+    );
+    assert!(results.poll_next().is_pending());
+    yield_now().await;
+    // That it waits is news.
+    assert!(results.is_woken());
+    assert!(results.poll_next().is_pending());
+    for _ in 0..3 {
+        let waker = wakers.lock().unwrap().pop();
+        waker.expect("it was polled").wake();
+        yield_now().await;
+        assert!(!results.is_woken());
+    }
+    gate.add_permits(1);
+    assert_eq!(results.next().await, Some(((), 0)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_follows_one_that_ended_without_a_slot_waits_without_one_too() {
+    // "a1" gets the slot after "b2", and "c3" has it while "a1" waits.
+    let results = stream::iter(["a0", "a1", "b2", "c3"])
+        .ordered_by_group(|item| item.as_bytes()[0], 1)
+        .spawned()
+        .then_unordered(|item| async move {
+            match item {
+                "a0" => give_up(ms(10)).await,
+                "a1" => without_slot(tokio::time::sleep(ms(100))).await,
+                _ => tokio::time::sleep(ms(50)).await,
+            }
+            item
+        })
+        .map(|(item, _)| item);
+    assert_eq!(results.collect::<Vec<_>>().await, ["a0", "b2", "c3", "a1"]);
+}
+
+#[tokio::test]
+async fn a_long_queue_gives_way_to_its_neighbours() {
+    let handled = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&handled);
+    let mut results = pin!(
+        stream::iter(0..1_000)
+            .ordered_by_group(|_| (), 2)
+            .spawned()
+            .then(move |_| {
+                counted.fetch_add(1, Ordering::SeqCst);
+                async {}
+            })
+    );
+    // All is sent before any of it is handled.
+    while results.waiting() < 900 {
+        assert!(results.next().now_or_never().is_none());
+    }
+    assert_eq!(handled.load(Ordering::SeqCst), 0);
+    yield_now().await;
+    assert!((1..500).contains(&handled.load(Ordering::SeqCst)));
+    assert_eq!(results.count().await, 1_000);
 }

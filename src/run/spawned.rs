@@ -14,16 +14,13 @@ use std::task::{Context, Poll, Waker};
 
 use atomic_waker::AtomicWaker;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::task::{JoinHandle, yield_now};
+use tokio::task::JoinHandle;
 
 use super::{Polled, Run, RunWith, Woken};
 use crate::order::{Queue, Waiting};
 use crate::slots::{ReadySet, WakeHandle};
 use crate::verdict::Verdict;
 use crate::without_slot::{Wish, poll_handler};
-
-/// How many items a task handles before it gives way to its neighbours.
-const ITEMS_PER_TURN: u32 = 256;
 
 /// The one bit, besides the source's, that is woken here: something was reported.
 const REPORTS: usize = 0;
@@ -469,7 +466,7 @@ async fn work<T, H, Fut, V, R, E>(
     V: Verdict<Fut::Output, Ok = R, Error = E>,
 {
     let mut has_slot = false;
-    let mut handled = 0;
+    // It gives way to its neighbours when the task's budget is used up, of which each item takes some.
     while let Some(job) = jobs.recv().await {
         let Job { arrival, item, .. } = job;
         has_slot |= job.has_slot;
@@ -519,10 +516,6 @@ async fn work<T, H, Fut, V, R, E>(
             shared.stop_at.fetch_min(arrival, Ordering::Relaxed);
         }
         reporter.says(News::Done(result));
-        handled += 1;
-        if handled % ITEMS_PER_TURN == 0 {
-            yield_now().await;
-        }
     }
 }
 
