@@ -446,8 +446,10 @@ struct Run {
     panicked: bool,
     /// The consumer polls without a wake: at first, after a result, and when it is no longer busy.
     is_to_poll: bool,
-    /// What could have gone on when all was quiet, but for a slot, and how much had happened then.
-    queue: Vec<u32>,
+    /// The handlers that waited without a slot when all was quiet.
+    waiting: BTreeSet<u32>,
+    /// What could have gone on then or at a poll since, but for a slot, and how much had happened.
+    queue: BTreeSet<u32>,
     seen: usize,
 }
 
@@ -467,7 +469,8 @@ impl Run {
             end: None,
             panicked: false,
             is_to_poll: true,
-            queue: vec![],
+            waiting: BTreeSet::new(),
+            queue: BTreeSet::new(),
             seen: 0,
         }
     }
@@ -618,9 +621,8 @@ impl Run {
             .copied()
             .filter(|item| !log.is_error(*item) && !is_called(item) && !is_held_up(*item));
         let asks = state.handlers.iter().filter(|(_, handler)| handler.asks);
-        let mut queue: Vec<_> = ready.chain(asks.map(|(item, _)| *item)).collect();
-        queue.retain(may_start);
-        queue.sort_unstable();
+        let queue = ready.chain(asks.map(|(item, _)| *item)).filter(may_start);
+        let queue: BTreeSet<_> = queue.collect();
         let slots = state
             .handlers
             .iter()
@@ -665,30 +667,38 @@ impl Run {
             };
             assert_eq!(self.task.counts(), expected);
         }
+        let waiting = state.handlers.iter().filter(|(_, handler)| handler.waits);
+        let waiting = waiting.map(|(item, _)| *item).collect();
         let seen = state.events.len();
         drop(state);
-        (self.queue, self.seen) = (queue, seen);
+        (self.waiting, self.queue, self.seen) = (waiting, queue, seen);
     }
 
-    /// What could go on when all was quiet got its slots before anything younger.
+    /// A poll comes: of the handlers that waited, some may ask for a slot by now.
+    fn see_who_asks(&mut self) {
+        let state = self.board.state();
+        let asks = self.waiting.iter().copied();
+        let asks = asks.filter(|item| state.handlers[item].asks);
+        self.queue.extend(asks);
+    }
+
+    /// What could go on when all was quiet got its slot before anything younger. All who got one have used it by now.
     fn check_nothing_was_overtaken(&mut self) {
         let state = self.board.state();
-        let mut failed = None;
+        let mut youngest = None;
         for event in &state.events[self.seen..] {
-            match *event {
-                Event::Called(item) | Event::Returned(item) => {
-                    self.queue.retain(|older| *older != item);
-                    let overtaken = self.queue.first().filter(|older| **older < item);
-                    assert_eq!(overtaken, None, "overtaken by {item}");
-                }
-                Event::Finished(item) if self.plan.log.end(item) == Some(End::Err) => {
-                    failed = Some(failed.map_or(item, |failed: u32| failed.min(item)));
-                }
-                Event::Finished(_) | Event::Dropped(_) => {}
+            if let Event::Called(item) | Event::Returned(item) = event {
+                self.queue.remove(item);
+                youngest = youngest.max(Some(*item));
             }
-            self.queue
-                .retain(|item| failed.is_none_or(|failed| *item < failed));
         }
+        let failed = state.finished.iter();
+        let mut failed = failed.filter(|item| self.plan.log.end(**item) == Some(End::Err));
+        if let Some(failed) = failed.next() {
+            self.queue.retain(|item| item < failed);
+        }
+        let overtaken = self.queue.first().filter(|item| youngest > Some(**item));
+        assert_eq!(overtaken, None, "overtaken by {youngest:?}");
         self.seen = state.events.len();
     }
 
@@ -767,6 +777,7 @@ impl OneThread {
 
     fn poll(&mut self, is_busy: bool) {
         let run = &mut self.run;
+        run.see_who_asks();
         let _inside = self.runtime.enter();
         let polled = catch_unwind(AssertUnwindSafe(|| {
             if is_busy {
