@@ -519,7 +519,16 @@ impl Run {
         if self.panicked {
             assert!(poll_panics(&mut self.task).contains("polled after a panic"));
             assert!(!self.task.has_terminated());
-        } else if self.end.is_none() {
+        } else if self.end.is_some() {
+            assert_eq!(self.task.size_hint(), (0, Some(0)));
+            let nothing = Counts {
+                running: 0,
+                waiting: 0,
+                finished: 0,
+                groups: 0,
+            };
+            assert_eq!(self.task.counts(), nothing);
+        } else {
             let admitted = self.admitted();
             assert!(admitted <= self.plan.look_ahead, "{admitted} are admitted");
         }

@@ -429,17 +429,14 @@ where
     }
 
     fn drop_one(&mut self, mut among: impl FnMut(u64) -> bool) -> bool {
-        let is_stopping = |task: &Task<T>| task.is_stopped && task.slot == Slot::Held;
-        if !self.tasks.iter().any(is_stopping) {
-            let task = self.tasks.iter_mut().find(|task| {
-                task.slot == Slot::Held && self.sent.first(&task.sent).is_some_and(&mut among)
-            });
-            if let Some(task) = task {
-                task.is_stopped = true;
-                task.handle.abort();
-            }
+        // One that was told before is found again, until it is gone.
+        let task = self.tasks.iter_mut().find(|task| {
+            task.slot == Slot::Held && self.sent.first(&task.sent).is_some_and(&mut among)
+        });
+        if let Some(task) = task {
+            task.is_stopped = true;
+            task.handle.abort();
         }
-        // It keeps its slot until it is gone.
         false
     }
 
