@@ -192,7 +192,7 @@ impl<T, H, Fut, V, R, E> Crew<T, H, Fut, V, R, E> {
 
     /// Resumes the panic of a task that was lost, once it is there; or takes the slot of one that was told to stop.
     fn mourn(&mut self) {
-        while let Some(&place) = self.lost.last() {
+        while let Some(&place) = self.lost.first() {
             let task = &mut self.tasks[place];
             let mut cx = Context::from_waker(self.reported.as_waker());
             match Pin::new(&mut task.handle).poll(&mut cx) {
@@ -202,7 +202,7 @@ impl<T, H, Fut, V, R, E> Crew<T, H, Fut, V, R, E> {
                     resume_unwind(error.into_panic());
                 }
                 Poll::Ready(_) if task.is_stopped => {
-                    self.lost.pop();
+                    self.lost.remove(0);
                     self.busy -= 1;
                     while self.sent.pop(&mut task.sent).is_some() {}
                     self.set_slot(place, Slot::Unneeded);
