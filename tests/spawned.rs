@@ -269,19 +269,22 @@ async fn a_drop_asks_each_handler_to_stop() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn handlers_run_on_while_the_stream_is_not_polled() {
     let (done, mut all) = mpsc::unbounded_channel();
+    let gate = Arc::new(Semaphore::new(0));
+    let opened = Arc::clone(&gate);
     let mut results = Box::pin(
         stream::iter(0..4)
             .ordered_by_group(|_| (), 2)
             .spawned()
             .then(move |n| {
-                let done = done.clone();
+                let (done, opened) = (done.clone(), Arc::clone(&opened));
                 async move {
-                    yield_now().await;
+                    opened.acquire().await.unwrap().forget();
                     done.send(n).unwrap();
                 }
             }),
     );
     assert!(results.next().now_or_never().is_none());
+    gate.add_permits(4);
     for n in 0..4 {
         assert_eq!(all.recv().await, Some(n), "nobody polls the stream");
     }
