@@ -804,7 +804,7 @@ async fn a_handler_that_is_woken_while_it_waits_wakes_nobody() {
                     let mut acquire = pin!(opened.acquire());
                     let wait = poll_fn(|cx| {
                         wakers.lock().unwrap().push(cx.waker().clone());
-                        acquire.as_mut().poll(cx).map(|permit| drop(permit))
+                        acquire.as_mut().poll(cx).map(drop)
                     });
                     without_slot(wait).await;
                 }
