@@ -53,6 +53,8 @@ struct Core<T, E, By, Off, P, X, W> {
     /// How many results may come out before the next Pending.
     results: u32,
     next: Next,
+    /// The source was asked in this poll.
+    asked: bool,
     _item: PhantomData<fn() -> T>,
 }
 
@@ -84,7 +86,7 @@ enum Next {
     Any,
     /// What was woken: the last result came from admission.
     Woken,
-    /// The source: the last poll's budget was used up before it had its turn.
+    /// The source: it might have been asked in the last poll, but the task's budget was used up before.
     Source,
 }
 
@@ -137,6 +139,7 @@ impl<St, M, T, E, By, Off, P, X, W> Fold<St, M, T, E, By, Off, P, X, W> {
                 other_credit: 0,
                 results: RESULTS_PER_TURN,
                 next: Next::Any,
+                asked: false,
                 _item: PhantomData,
             },
             source,
@@ -264,6 +267,7 @@ where
         let core = this.core;
         core.credit = EVENTS_PER_POLL;
         core.other_credit = EVENTS_PER_POLL;
+        core.asked = false;
         let poison = Poison(core);
         let turn = poison.0.turn::<St, M>(this.source, emit);
         std::mem::forget(poison);
@@ -317,11 +321,15 @@ where
             self.ask_source();
         }
         let next = std::mem::replace(&mut self.next, Next::Any);
+        if next == Next::Source && self.may_return() {
+            if let Some(emitted) = self.poll_those_without_slot(emit) {
+                self.next = Next::Source;
+                return Turn::Emit(emitted);
+            }
+        }
         let mut source_goes = match next {
-            // Nothing is ready then: it would have been served.
-            Next::Source => true,
             Next::Woken => !self.run.has_woken(),
-            Next::Any => !self.may_return(),
+            Next::Any | Next::Source => !self.may_return(),
         };
         let mut woken_went = false;
         loop {
@@ -340,7 +348,7 @@ where
             // A handler that has finished made room, or it is the source's turn only now.
             (source_goes, woken_went) = (!self.may_return(), true);
         }
-        if self.is_untouched() && self.may_pull() && !self.may_return() {
+        if !self.asked && self.may_pull() && !self.may_return() {
             self.next = Next::Source;
         }
         if !emit {
@@ -365,6 +373,7 @@ where
             }
         }
         while self.may_pull() && self.spend() {
+            self.asked = true;
             let mut cx = Context::from_waker(self.run.source_waker());
             let item = match M::poll_item(source.as_mut(), &mut cx) {
                 Poll::Ready(Some(Ok(item))) => item,
@@ -464,6 +473,34 @@ where
         emitted
     }
 
+    /// Before the source is asked out of turn: looks only for who returns, and leaves who holds a slot for the next poll.
+    #[cold]
+    fn poll_those_without_slot(&mut self, emit: bool) -> Option<W::Emitted> {
+        std::mem::swap(&mut self.credit, &mut self.other_credit);
+        let mut emitted = None;
+        while emitted.is_none() && self.has_credit() {
+            let place = match self.run.next_woken() {
+                Some(Woken::Slot(place)) => place,
+                Some(Woken::Source) => {
+                    self.ask_source();
+                    continue;
+                }
+                None => break,
+            };
+            self.credit -= 1;
+            match self.run.slot_of_woken(place) {
+                Slot::Vacant | Slot::Needed => {}
+                Slot::Held if self.run.wake_again(place) => {}
+                Slot::Held | Slot::Unneeded => {
+                    let polled = self.run.poll(place);
+                    self.settle(place, polled, emit, &mut emitted);
+                }
+            }
+        }
+        std::mem::swap(&mut self.credit, &mut self.other_credit);
+        emitted
+    }
+
     /// Gives free slots to what is ready, the oldest first. Does not stop at a result: what may run is to run.
     fn serve(&mut self, emit: bool, emitted: &mut Option<W::Emitted>) {
         while self.has_free_slot() || self.free_slot_past_failure() {
@@ -534,7 +571,7 @@ where
         self.order.successor(place).is_none() && !self.run.has_more(place)
     }
 
-    /// A handler has finished, and was the last of its group.
+    /// A handler has finished, and nothing goes on in its place.
     fn vacate(&mut self, place: usize) {
         self.order.release(place);
         self.run.give_back(place);
@@ -696,15 +733,9 @@ where
         Turn::Idle { again }
     }
 
-    /// Whether nothing of what goes on now was done in this poll.
-    fn is_untouched(&self) -> bool {
-        self.credit == EVENTS_PER_POLL
-    }
-
-    /// As [`spend`](Self::spend), but the first step is free: before it, others may have used up the task's budget in every
-    /// poll.
+    /// As [`spend`](Self::spend), but the first step is free: one handler of ours may use up the task's budget in every poll.
     fn spend_or_begin(&mut self) -> bool {
-        let may_begin = self.is_untouched();
+        let may_begin = self.credit == EVENTS_PER_POLL;
         if may_begin {
             self.credit -= 1;
         }

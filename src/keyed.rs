@@ -10,7 +10,7 @@ use crate::hashing::HashKeys;
 
 const BUCKETS_PER_PLACE: usize = 16;
 const FEWEST_BUCKETS: usize = 1024;
-/// The longest chain that chance explains: of tables that are filled as this one, one in 10^14 has a longer one.
+/// The longest chain that chance explains: one in some 10^14 keys would make a longer one.
 const LONGEST_CHAIN: usize = 8;
 const NONE: u32 = u32::MAX;
 

@@ -88,6 +88,11 @@ pub trait Run<T> {
     /// What else was woken for this round.
     fn next_woken(&mut self) -> Option<Woken>;
 
+    /// Leaves a handler that was woken for the next round. Says whether it can: else it is to be looked at now.
+    fn wake_again(&mut self, _place: usize) -> bool {
+        false
+    }
+
     /// The waker for the source.
     fn source_waker(&self) -> &Waker;
 

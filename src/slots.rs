@@ -152,6 +152,11 @@ impl<Fut> Slots<Fut> {
         self.ready.next()
     }
 
+    /// Leaves a future that was woken for the next round.
+    pub(crate) fn wake_again(&mut self, place: usize) {
+        self.places[place].waker.as_waker().wake_by_ref();
+    }
+
     pub(crate) fn source_waker(&self) -> &Waker {
         self.ready.source_waker()
     }

@@ -13,7 +13,7 @@ use pin_project::{pin_project, pinned_drop};
 thread_local! {
     /// What the futures in the handler that this thread polls right now must know: some of the flags below.
     static HANDLER: Cell<u8> = const { Cell::new(0) };
-    /// The waits of the handlers that this thread polls, one in the other, the innermost last; only of those that have any.
+    /// The waits of the handlers that this thread polls, the outermost first; only of those that have any.
     static WAITS: RefCell<Vec<Arc<Waits>>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -80,8 +80,9 @@ impl Drop for Unwinding {
 
 #[cold]
 fn enter_with(flags: u8, waits: &mut Option<Arc<Waits>>) {
-    HANDLER.set(flags | HAS_WAITS);
+    // First, as it panics where the thread ends, and must not seem to have been done.
     WAITS.with_borrow_mut(|all| all.extend(waits.take()));
+    HANDLER.set(flags | HAS_WAITS);
 }
 
 #[cold]
@@ -215,8 +216,8 @@ fn count(counted: &mut Option<(Arc<Waits>, u64)>, what: u64) {
     }
     let waits = WAITS.with_borrow_mut(|all| {
         if flags & HAS_WAITS == 0 {
-            HANDLER.set(flags | HAS_WAITS);
             all.push(Arc::default());
+            HANDLER.set(flags | HAS_WAITS);
         }
         all.last().map(Arc::clone)
     });

@@ -6,20 +6,21 @@ mod support;
 use std::cell::{Cell, RefCell};
 use std::future::{poll_fn, ready};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
 use futures::future::FutureExt as _;
-use futures::{Stream as _, stream};
+use futures::{Stream, stream};
 use ordered_by_group::Access;
 use ordered_by_group::prelude::*;
 use ordered_by_group::without_slot;
 use tokio_test::assert_pending;
 use tokio_test::task::spawn;
 
-use self::support::{Feed, Gates, Setup, Task, VERBS, Verb, items, settled};
+use self::support::{Feed, Gates, Order, Setup, Task, VERBS, Verb, items, settled};
 
 #[test]
 fn a_woken_handler_is_polled_beside_a_ready_source_of_a_hot_key() {
@@ -290,42 +291,57 @@ fn what_is_ready_goes_before_what_is_unread_also_after_the_budget_ran_out() {
 #[test]
 fn what_becomes_ready_at_once_does_not_start_all_in_one_poll() {
     // One writer, and readers that wait for it together and are ready at once.
-    let mut task = spawn(
-        Feed::new(0..10_000_u32)
-            .source()
-            .ordered_by_access(
-                |&n| {
-                    [if n == 0 {
-                        Access::Exclusive(())
-                    } else {
-                        Access::Shared(())
-                    }]
-                },
-                20_000,
-            )
-            .then(|n| {
-                let mut is_first_poll = true;
-                poll_fn(move |cx| {
-                    if n == 0 && std::mem::take(&mut is_first_poll) {
-                        cx.waker().wake_by_ref();
-                        return Poll::Pending;
-                    }
-                    Poll::Ready(())
-                })
-            }),
-    );
-    let mut most = 0;
+    let order = Order::Access(Rc::new(|n| match n {
+        0 => vec![Access::Exclusive(0)],
+        _ => vec![Access::Shared(0)],
+    }));
+    let (feed, gates) = (items(0..10_000), Gates::new(|n| n));
+    gates.open_all(1..10_000);
+    let mut task = Setup::new(Verb::Then, 20_000).spawn_in(&order, &feed, &gates);
+    assert_eq!(settled(&mut task), []);
+    assert_eq!(task.counts().waiting, 9_999);
+    gates.open(0);
     let mut finished = 0;
-    for _ in 0..1_000 {
-        task.enter(|cx, stream| {
-            let mut alongside = std::pin::pin!(stream.alongside(std::future::pending::<()>()));
-            assert_pending!(alongside.poll_unpin(cx));
-        });
-        most = most.max(task.finished() - finished);
-        finished = task.finished();
+    while finished < 10_000 {
+        task.enter(|cx, mut subject| subject.advance(cx));
+        let more = task.counts().finished - finished;
+        assert!((1..=256).contains(&more), "{more} in one poll");
+        finished += more;
     }
-    assert_eq!(finished, 10_000);
-    assert!(most <= 256, "{most} in one poll");
+}
+
+#[test]
+fn what_is_ready_waits_for_one_that_may_return_however_many_are_woken() {
+    // 0 waits without a slot, 300 others run, and 300 waits behind 299.
+    let key = |n| if n == 300 { 299 } else { n };
+    let (feed, gates) = (items(0..=301), Gates::new(key));
+    let pauses = Gates::new(|n| n);
+    let handler = {
+        let (gates, pauses) = (gates.clone(), pauses.clone());
+        move |n| {
+            let handling = gates.handle(n);
+            if n > 0 {
+                return handling.boxed_local();
+            }
+            let pause = without_slot(pauses.handle(0));
+            pause.then(|_| handling).boxed_local()
+        }
+    };
+    let mut task = Setup::new(Verb::Then, 300)
+        .key(key)
+        .handler(handler)
+        .spawn(&feed, &gates);
+    assert_eq!(settled(&mut task), []);
+    // 299 is among those that are looked at first, and 0 among those that one poll does not look at.
+    pauses.open(0);
+    (1..299).for_each(|n| gates.wake(n));
+    gates.wake(301);
+    gates.open(299);
+    assert_pending!(task.poll_next());
+    assert_eq!((gates.finished(), pauses.finished()), (vec![299], vec![]));
+    assert_eq!(settled(&mut task), []);
+    assert_eq!(gates.polls(0), 1, "0 has the slot");
+    assert_eq!(gates.called().last(), Some(&301), "300 has none");
 }
 
 /// Uses up the task's budget in each poll, and wakes itself, for ever.
@@ -387,6 +403,139 @@ async fn neither_the_source_nor_what_is_ready_starves_beside_one_that_uses_up_th
         polls(&|| gates.called().contains(&22)).await;
         gates.open_all([22, 30]);
         polls(&|| gates.finished().contains(&30)).await;
+    }
+}
+
+/// Polls a stream so often in a task that is woken each time; before each poll something may happen.
+#[cfg(feature = "tokio")]
+async fn poll_often(polls: u32, stream: &mut (impl Stream + Unpin), mut before: impl FnMut(u32)) {
+    let mut n = 0;
+    poll_fn(|cx| {
+        if n == polls {
+            return Poll::Ready(());
+        }
+        before(n);
+        n += 1;
+        let _ = Pin::new(&mut *stream).poll_next(cx);
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
+#[cfg(feature = "tokio")]
+#[tokio::test]
+async fn the_source_is_read_beside_some_that_return_in_each_poll_and_one_that_uses_up_the_budget() {
+    for returning in 1..5 {
+        let gates = Gates::new(|n| n);
+        let inner = gates.clone();
+        let handler = move |n| {
+            let handling = inner.handle(n);
+            async move {
+                match n {
+                    0 => hog().await,
+                    _ if n <= returning => loop {
+                        without_slot(tokio::task::yield_now()).await;
+                    },
+                    _ => handling.await,
+                }
+            }
+            .boxed_local()
+        };
+        let source = stream::iter(0..=returning + 1);
+        let mut results = source.ordered_by_group(|n| *n, 8).then_unordered(handler);
+        poll_often(100, &mut results, |_| ()).await;
+        assert!(
+            gates.called().contains(&(returning + 1)),
+            "beside {returning} that return, the source was not read on"
+        );
+    }
+}
+
+#[cfg(feature = "tokio")]
+#[tokio::test]
+async fn the_source_is_read_beside_a_wait_and_a_hot_group_and_one_that_uses_up_the_budget() {
+    let (feed, gates) = (Feed::new(0..=900_u32), Gates::new(|n| n));
+    let inner = gates.clone();
+    let handler = move |n| {
+        let handling = inner.handle(n);
+        async move {
+            match n {
+                0 => without_slot(handling).await,
+                901 => hog().await,
+                2..=900 => {
+                    tokio::task::yield_now().await;
+                    Ok(n)
+                }
+                _ => handling.await,
+            }
+        }
+        .boxed_local()
+    };
+    let mut results = feed
+        .source()
+        .ordered_by_group(|n| if (1..=900).contains(n) { 1 } else { *n }, 8)
+        .then_unordered(handler);
+    let mut read_after = None;
+    poll_often(500, &mut results, |n| {
+        match n {
+            30 => feed.push(901),
+            40 => gates.open(1),
+            50 => feed.push(902),
+            _ => {}
+        }
+        if gates.called().contains(&902) {
+            read_after.get_or_insert(n);
+        }
+    })
+    .await;
+    let read_after = read_after.expect("902 is read while the hot group goes on");
+    assert!(read_after <= 60, "902 is read before poll {read_after}");
+    assert!(gates.called().len() < 900, "the hot group is not through");
+}
+
+#[cfg(feature = "tokio")]
+#[tokio::test]
+async fn one_that_returns_goes_before_what_is_unread_beside_one_that_uses_up_the_budget() {
+    for returns_before in 1..8 {
+        let (feed, gates) = (Feed::new(0..4_u32), Gates::new(|n| n));
+        let pauses = Gates::new(|n| n);
+        let returned = Rc::new(Cell::new(false));
+        let handler = {
+            let (gates, pauses, returned) = (gates.clone(), pauses.clone(), Rc::clone(&returned));
+            move |n| {
+                let handling = gates.handle(n);
+                let pause = pauses.handle(n);
+                let returned = Rc::clone(&returned);
+                async move {
+                    match n {
+                        0 => {
+                            let _ = without_slot(pause).await;
+                            returned.set(true);
+                            handling.await
+                        }
+                        1 => hog().await,
+                        _ => handling.await,
+                    }
+                }
+                .boxed_local()
+            }
+        };
+        let mut results = feed
+            .source()
+            .ordered_by_group(|n| *n, 2)
+            .then_unordered(handler);
+        let mut called_before = 0;
+        poll_often(30, &mut results, |n| {
+            if n == returns_before {
+                called_before = gates.called().len();
+                pauses.open(0);
+            }
+        })
+        .await;
+        // With two slots, one of them the hog's, either it has the other or what was called before has.
+        assert_eq!(gates.called().len(), called_before, "{returns_before}");
+        assert_eq!(returned.get(), called_before == 2, "{returns_before}");
     }
 }
 

@@ -1025,6 +1025,50 @@ fn after_a_panic_in_a_handler_the_thread_is_outside_any_operator() {
     }
 }
 
+/// A stream that is polled once more when its thread ends.
+struct PolledAtTheEnd(Pin<Box<dyn Stream<Item = (u32, u64)>>>);
+
+impl PolledAtTheEnd {
+    fn poll(&mut self) -> Poll<Option<(u32, u64)>> {
+        self.0
+            .as_mut()
+            .poll_next(&mut Context::from_waker(Waker::noop()))
+    }
+}
+
+impl Drop for PolledAtTheEnd {
+    fn drop(&mut self) {
+        let polled = catch_unwind(AssertUnwindSafe(|| self.poll()));
+        assert!(polled.is_err() || polled.is_ok_and(|polled| polled.is_pending()));
+    }
+}
+
+thread_local! {
+    static AT_THE_END: RefCell<Option<PolledAtTheEnd>> = const { RefCell::new(None) };
+}
+
+#[test]
+fn polled_while_its_thread_ends_it_panics_at_most_once() {
+    let thread = std::thread::spawn(|| {
+        AT_THE_END.with_borrow_mut(|at_the_end| {
+            let results =
+                stream::iter([10])
+                    .ordered_by_group(|item| *item, 1)
+                    .then(|item| async move {
+                        without_slot(poll_fn(|cx| {
+                            cx.waker().wake_by_ref();
+                            Poll::<()>::Pending
+                        }))
+                        .await;
+                        item
+                    });
+            let results = at_the_end.insert(PolledAtTheEnd(Box::pin(results)));
+            assert_pending!(results.poll());
+        });
+    });
+    thread.join().unwrap();
+}
+
 #[test]
 fn a_handler_survives_the_panic_of_a_nested_one_that_waits() {
     let (gates, inner_gates) = (Gates::default(), Gates::default());
@@ -1135,7 +1179,7 @@ fn one_that_returns_goes_before_what_waits_behind_one_that_finishes_with_it() {
 fn with_several_keys_too_the_oldest_goes_first_whether_it_returns_or_waits() {
     let order = Order::Groups(Rc::new(|item| vec![item / 10]));
     for (arrivals, next) in [
-        ([10, 20, 30, 21], [Returns(10), Starts(21)]),
+        ([10, 20, 21, 30], [Returns(10), Starts(21)]),
         ([20, 21, 10, 30], [Starts(21), Returns(10)]),
     ] {
         for verb in VERBS {
@@ -1258,6 +1302,7 @@ fn a_slot_past_a_failure_does_not_keep_an_earlier_one_from_returning() {
         office.end_pause(10);
         assert_eq!(settle(&mut task), [], "{verb:?}");
         assert_eq!(office.gates.running(), [10], "{verb:?}: 30 made room");
+        assert_eq!(office.room.peak.get(), 1, "{verb:?}");
         assert_eq!(task.counts().running, 1, "{verb:?}");
         office.gates.open(10);
         let out = settle(&mut task);

@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 
 use slab::Slab;
 
-use super::ready::{Ready, Running};
+use super::ready::{ByPlace, ReadyItems};
 use super::{Arrival, Order};
 use crate::access::Access;
 use crate::hashing::{Given, HashKeys};
@@ -27,8 +27,8 @@ pub struct ByAccess<A, K, S, T> {
     queues: Slab<Queue>,
     claims: Slab<Claim>,
     items: Slab<Item<T>>,
-    running: Running,
-    ready: Ready,
+    running: ByPlace,
+    ready: ReadyItems,
     /// The keys of the item that has just arrived.
     arriving: Vec<Arriving<K>>,
     arrived: u64,
@@ -139,8 +139,8 @@ impl<A, K, S, T> ByAccess<A, K, S, T> {
             queues: Slab::new(),
             claims: Slab::new(),
             items: Slab::new(),
-            running: Running::new(),
-            ready: Ready::new(),
+            running: ByPlace::new(),
+            ready: ReadyItems::new(),
             arriving: Vec::new(),
             arrived: 0,
             waiting: 0,
@@ -376,6 +376,7 @@ where
 
     fn clear(&mut self) {
         self.items.clear();
+        self.ready.clear();
         self.claims.clear();
         self.queues.clear();
         self.keys.clear();

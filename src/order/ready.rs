@@ -4,12 +4,12 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 /// Items that wait for nothing but a slot, by the order in which they arrived.
-pub(super) struct Ready(BinaryHeap<Reverse<(u64, usize)>>);
+pub(super) struct ReadyItems(BinaryHeap<Reverse<(u64, usize)>>);
 
 /// Which item runs in which place.
-pub(super) struct Running(Vec<usize>);
+pub(super) struct ByPlace(Vec<usize>);
 
-impl Ready {
+impl ReadyItems {
     pub(super) fn new() -> Self {
         Self(BinaryHeap::new())
     }
@@ -25,9 +25,13 @@ impl Ready {
     pub(super) fn pop(&mut self) -> Option<usize> {
         self.0.pop().map(|Reverse((_, item))| item)
     }
+
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
+    }
 }
 
-impl Running {
+impl ByPlace {
     pub(super) fn new() -> Self {
         Self(Vec::new())
     }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use slab::Slab;
 
-use super::ready::{Ready, Running};
+use super::ready::{ByPlace, ReadyItems};
 use super::{Arrival, Order};
 
 const NONE: usize = usize::MAX;
@@ -17,8 +17,8 @@ pub struct Unless<F, C, K, T> {
     tag: F,
     can_run_together: C,
     items: Slab<Item<K, T>>,
-    running: Running,
-    ready: Ready,
+    running: ByPlace,
+    ready: ReadyItems,
     newest: usize,
     arrived: u64,
     /// The tag of the item that has just arrived.
@@ -45,8 +45,8 @@ impl<F, C, K, T> Unless<F, C, K, T> {
             tag,
             can_run_together,
             items: Slab::new(),
-            running: Running::new(),
-            ready: Ready::new(),
+            running: ByPlace::new(),
+            ready: ReadyItems::new(),
             newest: NONE,
             arrived: 0,
             arriving: None,
@@ -170,6 +170,7 @@ where
 
     fn clear(&mut self) {
         self.items.clear();
+        self.ready.clear();
         self.newest = NONE;
         self.arriving = None;
         self.waiting = 0;

@@ -117,6 +117,11 @@ where
         self.slots.next_woken()
     }
 
+    fn wake_again(&mut self, place: usize) -> bool {
+        self.slots.wake_again(place);
+        true
+    }
+
     fn source_waker(&self) -> &Waker {
         self.slots.source_waker()
     }
