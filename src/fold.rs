@@ -447,13 +447,8 @@ where
         std::mem::swap(&mut self.credit, &mut self.other_credit);
         let mut emitted = None;
         while (emitted.is_none() || self.may_return()) && self.has_credit() {
-            let place = match self.run.next_woken() {
-                Some(Woken::Slot(place)) => place,
-                Some(Woken::Source) => {
-                    self.ask_source();
-                    continue;
-                }
-                None => break,
+            let Some(place) = self.next_woken() else {
+                break;
             };
             let polled = match self.run.slot_of_woken(place) {
                 Slot::Vacant | Slot::Needed => continue,
@@ -473,19 +468,25 @@ where
         emitted
     }
 
+    /// The next place that was woken.
+    #[inline(always)]
+    fn next_woken(&mut self) -> Option<usize> {
+        loop {
+            match self.run.next_woken()? {
+                Woken::Slot(place) => return Some(place),
+                Woken::Source => self.ask_source(),
+            }
+        }
+    }
+
     /// Before the source is asked out of turn: looks only for who returns, and leaves who holds a slot for the next poll.
     #[cold]
     fn poll_those_without_slot(&mut self, emit: bool) -> Option<W::Emitted> {
         std::mem::swap(&mut self.credit, &mut self.other_credit);
         let mut emitted = None;
         while emitted.is_none() && self.has_credit() {
-            let place = match self.run.next_woken() {
-                Some(Woken::Slot(place)) => place,
-                Some(Woken::Source) => {
-                    self.ask_source();
-                    continue;
-                }
-                None => break,
+            let Some(place) = self.next_woken() else {
+                break;
             };
             self.credit -= 1;
             match self.run.slot_of_woken(place) {

@@ -169,13 +169,8 @@ impl<A, K, S, T> ByAccess<A, K, S, T> {
         for Arriving { key, hash, shared } in arriving.drain(..) {
             let Some(queue) = self.keys.find(hash, &key) else {
                 let queue = self.queues.vacant_key();
-                first_claim = self.claims.insert(Claim {
-                    queue,
-                    item: entered,
-                    shared,
-                    next_of_queue: NONE,
-                    next_of_item: first_claim,
-                });
+                let claim = Claim::new(queue, entered, shared, first_claim);
+                first_claim = self.claims.insert(claim);
                 let arrival = self.arrived;
                 self.queues
                     .insert(Queue::opened_by(arrival, first_claim, shared));
@@ -189,13 +184,8 @@ impl<A, K, S, T> ByAccess<A, K, S, T> {
                 here.shared &= shared || !here.is_opened_by(self.arrived);
                 continue;
             }
-            first_claim = self.claims.insert(Claim {
-                queue,
-                item: entered,
-                shared,
-                next_of_queue: NONE,
-                next_of_item: first_claim,
-            });
+            let claim = Claim::new(queue, entered, shared, first_claim);
+            first_claim = self.claims.insert(claim);
             here.last_arrival = self.arrived;
             here.last_claim = first_claim;
             all_opened = false;
@@ -268,6 +258,18 @@ impl<A, K, S, T> ByAccess<A, K, S, T> {
                 let arrival = item_in_force.arrival;
                 self.ready.push(arrival, item);
             }
+        }
+    }
+}
+
+impl Claim {
+    fn new(queue: usize, item: usize, shared: bool, next_of_item: usize) -> Self {
+        Self {
+            queue,
+            item,
+            shared,
+            next_of_queue: NONE,
+            next_of_item,
         }
     }
 }
