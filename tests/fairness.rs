@@ -6,7 +6,6 @@ mod support;
 use std::cell::{Cell, RefCell};
 use std::future::{poll_fn, ready};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -416,7 +415,7 @@ async fn poll_often(polls: u32, stream: &mut (impl Stream + Unpin), mut before: 
         }
         before(n);
         n += 1;
-        let _ = Pin::new(&mut *stream).poll_next(cx);
+        let _ = std::pin::Pin::new(&mut *stream).poll_next(cx);
         cx.waker().wake_by_ref();
         Poll::Pending
     })
