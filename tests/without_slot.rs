@@ -1025,6 +1025,14 @@ fn after_a_panic_in_a_handler_the_thread_is_outside_any_operator() {
     }
 }
 
+#[test]
+fn outside_any_operator_it_leaves_nothing_on_the_thread() {
+    let mut wait = pin!(without_slot(pending::<()>()));
+    let mut cx = Context::from_waker(Waker::noop());
+    let allocated = measure(|| assert_pending!(wait.as_mut().poll(&mut cx)));
+    assert_eq!(allocated.count_total, 0);
+}
+
 /// A stream that is polled once more when its thread ends.
 struct PolledAtTheEnd(Pin<Box<dyn Stream<Item = (u32, u64)>>>);
 
