@@ -47,9 +47,11 @@ struct Core<T, E, By, Off, P, X, W> {
     ready: BinaryHeap<Reverse<Ready>>,
     state: State,
     failure: Option<Failure<E>>,
-    /// What is left of this poll's budget: for what goes on now, the source or what was woken, and for the other.
+    /// What is left of this poll's budget: for the source and what is ready, and for what was woken.
     credit: u32,
-    other_credit: u32,
+    woken_credit: u32,
+    /// Which of the two is spent now.
+    is_wokens_turn: bool,
     /// How many results may come out before the next Pending.
     results: u32,
     next: Next,
@@ -136,7 +138,8 @@ impl<St, M, T, E, By, Off, P, X, W> Fold<St, M, T, E, By, Off, P, X, W> {
                 state: State::Open,
                 failure: None,
                 credit: 0,
-                other_credit: 0,
+                woken_credit: 0,
+                is_wokens_turn: false,
                 results: RESULTS_PER_TURN,
                 next: Next::Any,
                 asked: false,
@@ -266,7 +269,7 @@ where
         let this = self.project();
         let core = this.core;
         core.credit = EVENTS_PER_POLL;
-        core.other_credit = EVENTS_PER_POLL;
+        core.woken_credit = EVENTS_PER_POLL;
         core.asked = false;
         let poison = Poison(core);
         let turn = poison.0.turn::<St, M>(this.source, emit);
@@ -444,7 +447,7 @@ where
 
     /// Polls the handlers that were woken, until a result comes out.
     fn poll_woken(&mut self, emit: bool) -> Option<W::Emitted> {
-        std::mem::swap(&mut self.credit, &mut self.other_credit);
+        self.is_wokens_turn = true;
         let mut emitted = None;
         while (emitted.is_none() || self.may_return()) && self.has_credit() {
             let Some(place) = self.next_woken() else {
@@ -455,7 +458,7 @@ where
                 Slot::Unneeded if self.may_grant_at_once() => self.run.grant(place),
                 Slot::Held | Slot::Unneeded => self.run.poll(place),
             };
-            self.credit -= 1;
+            *self.credit() -= 1;
             self.settle(place, polled, emit, &mut emitted);
             if self.has_ready() && !self.may_return() {
                 self.serve(emit, &mut emitted);
@@ -464,7 +467,7 @@ where
         if self.has_ready() && !self.may_return() {
             self.serve(emit, &mut emitted);
         }
-        std::mem::swap(&mut self.credit, &mut self.other_credit);
+        self.is_wokens_turn = false;
         emitted
     }
 
@@ -482,13 +485,13 @@ where
     /// Before the source is asked out of turn: looks only for who returns, and leaves who holds a slot for the next poll.
     #[cold]
     fn poll_those_without_slot(&mut self, emit: bool) -> Option<W::Emitted> {
-        std::mem::swap(&mut self.credit, &mut self.other_credit);
+        self.is_wokens_turn = true;
         let mut emitted = None;
         while emitted.is_none() && self.has_credit() {
             let Some(place) = self.next_woken() else {
                 break;
             };
-            self.credit -= 1;
+            *self.credit() -= 1;
             match self.run.slot_of_woken(place) {
                 Slot::Vacant | Slot::Needed => {}
                 Slot::Held if self.run.wake_again(place) => {}
@@ -498,7 +501,7 @@ where
                 }
             }
         }
-        std::mem::swap(&mut self.credit, &mut self.other_credit);
+        self.is_wokens_turn = false;
         emitted
     }
 
@@ -730,15 +733,15 @@ where
 
     /// Nothing comes out: is all done that could be, or is the budget used up?
     fn idle(&self) -> Turn<W::Emitted, E> {
-        let again = self.other_credit == 0 || !self.has_credit();
+        let again = self.woken_credit == 0 || !self.has_credit();
         Turn::Idle { again }
     }
 
     /// As [`spend`](Self::spend), but the first step is free: one handler of ours may use up the task's budget in every poll.
     fn spend_or_begin(&mut self) -> bool {
-        let may_begin = self.credit == EVENTS_PER_POLL;
+        let may_begin = *self.credit() == EVENTS_PER_POLL;
         if may_begin {
-            self.credit -= 1;
+            *self.credit() -= 1;
         }
         may_begin || self.spend()
     }
@@ -746,7 +749,7 @@ where
     fn spend(&mut self) -> bool {
         let has_credit = self.has_credit();
         if has_credit {
-            self.credit -= 1;
+            *self.credit() -= 1;
         }
         has_credit
     }
@@ -756,6 +759,18 @@ where
         if !tokio::task::coop::has_budget_remaining() {
             return false;
         }
-        self.credit > 0
+        if self.is_wokens_turn {
+            self.woken_credit > 0
+        } else {
+            self.credit > 0
+        }
+    }
+
+    fn credit(&mut self) -> &mut u32 {
+        if self.is_wokens_turn {
+            &mut self.woken_credit
+        } else {
+            &mut self.credit
+        }
     }
 }

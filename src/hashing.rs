@@ -7,7 +7,7 @@ use foldhash::fast;
 
 /// Hashes the keys of a table.
 pub trait HashKeys {
-    /// Equal keys have equal hashes, until [`harden`](Self::harden) says otherwise.
+    /// Equal keys have equal hashes, until [`harden`](Self::harden) says otherwise. A table takes the first bits.
     fn hash<K: Hash>(&self, key: &K) -> u64;
 
     /// More keys than chance would have it have met in one place. Says whether keys have other hashes from now on.
@@ -63,8 +63,10 @@ fn hash_safely<K: Hash>(safe: &RandomState, key: &K) -> u64 {
 }
 
 impl<S: BuildHasher> HashKeys for Given<S> {
+    /// Multiplies by 2^64 / φ, so that a hasher whose bits vary in few places, such as the last, fills a table all the same
+    /// (Knuth, The Art of Computer Programming 3, 6.4).
     fn hash<K: Hash>(&self, key: &K) -> u64 {
-        self.0.hash_one(key)
+        self.0.hash_one(key).wrapping_mul(0x9E37_79B9_7F4A_7C15)
     }
 
     fn harden(&mut self) -> bool {

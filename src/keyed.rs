@@ -130,10 +130,8 @@ impl<K, S> Keyed<K, S> {
             .expect("a linked entry")
     }
 
-    /// Multiplies by 2^64 / φ, so that a hasher whose bits vary in few places fills the table all the same
-    /// (Knuth, The Art of Computer Programming 3, 6.4).
     fn bucket(&self, hash: u64) -> usize {
-        (hash.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> self.shift) as usize
+        (hash >> self.shift) as usize
     }
 
     /// Whether this chain has become too long.
