@@ -369,8 +369,7 @@ where
         M: Read<St, T, E>,
     {
         if self.has_ready() {
-            let mut emitted = None;
-            self.serve(emit, &mut emitted);
+            let emitted = self.serve(emit);
             if emitted.is_some() {
                 return emitted;
             }
@@ -459,13 +458,16 @@ where
                 Slot::Held | Slot::Unneeded => self.run.poll(place),
             };
             *self.credit() -= 1;
-            self.settle(place, polled, emit, &mut emitted);
+            let out = self.settle(place, polled, emit && emitted.is_none());
+            emitted = emitted.or(out);
             if self.has_ready() && !self.may_return() {
-                self.serve(emit, &mut emitted);
+                let out = self.serve(emit && emitted.is_none());
+                emitted = emitted.or(out);
             }
         }
         if self.has_ready() && !self.may_return() {
-            self.serve(emit, &mut emitted);
+            let out = self.serve(emit && emitted.is_none());
+            emitted = emitted.or(out);
         }
         self.is_wokens_turn = false;
         emitted
@@ -497,7 +499,7 @@ where
                 Slot::Held if self.run.wake_again(place) => {}
                 Slot::Held | Slot::Unneeded => {
                     let polled = self.run.poll(place);
-                    self.settle(place, polled, emit, &mut emitted);
+                    emitted = self.settle(place, polled, emit);
                 }
             }
         }
@@ -506,7 +508,8 @@ where
     }
 
     /// Gives free slots to what is ready, the oldest first. Does not stop at a result: what may run is to run.
-    fn serve(&mut self, emit: bool, emitted: &mut Option<W::Emitted>) {
+    fn serve(&mut self, emit: bool) -> Option<W::Emitted> {
+        let mut emitted = None;
         while self.has_free_slot() || self.free_slot_past_failure() {
             let going_on = self.ready.peek().map(|&Reverse(ready)| ready);
             let waiting = self
@@ -514,7 +517,8 @@ where
                 .oldest_ready()
                 .map(|ticket| (ticket, self.window.arrival(ticket)));
             let waiting = waiting.filter(|&(_, arrival)| self.may_start(arrival));
-            match (going_on, waiting) {
+            let emit = emit && emitted.is_none();
+            let out = match (going_on, waiting) {
                 (None, None) => break,
                 _ if !self.spend_or_begin() => break,
                 (Some(ready), waiting)
@@ -527,9 +531,9 @@ where
                     }
                     if self.run.is_running(place) {
                         let polled = self.run.grant(place);
-                        self.settle(place, polled, emit, emitted);
+                        self.settle(place, polled, emit)
                     } else {
-                        self.succeed(place, emit, emitted);
+                        self.succeed(place, emit)
                     }
                 }
                 (_, Some((ticket, arrival))) => {
@@ -537,11 +541,13 @@ where
                     self.run.take(place);
                     let item = self.order.start_ready(place);
                     let polled = self.run.start(place, ticket, arrival, item);
-                    self.settle(place, polled, emit, emitted);
+                    self.settle(place, polled, emit)
                 }
                 (Some(_), None) => unreachable!("nothing is older than the only one"),
-            }
+            };
+            emitted = emitted.or(out);
         }
+        emitted
     }
 
     /// A handler was polled.
@@ -551,21 +557,23 @@ where
         place: usize,
         polled: Polled<Result<R, E>>,
         emit: bool,
-        emitted: &mut Option<W::Emitted>,
-    ) {
+    ) -> Option<W::Emitted> {
         match polled {
             Polled::Ready(output) => {
-                self.finish(place, output, emit, emitted);
+                let emitted = self.finish(place, output, emit);
                 if self.is_last(place) {
                     self.vacate(place);
                 } else if self.goes_on(place) {
-                    self.succeed(place, emit, emitted);
+                    let out = self.succeed(place, emit && emitted.is_none());
+                    return emitted.or(out);
                 }
+                emitted
             }
-            Polled::Pending => {}
+            Polled::Pending => None,
             Polled::NeedsSlot => {
                 let arrival = self.window.arrival(self.run.ticket(place));
                 self.ready.push(Reverse(Ready { arrival, place }));
+                None
             }
         }
     }
@@ -603,36 +611,33 @@ where
     }
 
     /// Starts what waits behind a handler that has finished, and so on while one is ready at once.
-    fn succeed(&mut self, place: usize, emit: bool, emitted: &mut Option<W::Emitted>) {
+    fn succeed(&mut self, place: usize, emit: bool) -> Option<W::Emitted> {
+        let mut emitted = None;
         while let Some(ticket) = self.order.successor(place) {
             let item = self.order.succeed(place);
             let arrival = self.window.arrival(ticket);
-            match self.run.start(place, ticket, arrival, item) {
-                Polled::Ready(output) => self.finish(place, output, emit, emitted),
-                Polled::Pending | Polled::NeedsSlot => return,
-            }
+            let Polled::Ready(output) = self.run.start(place, ticket, arrival, item) else {
+                break;
+            };
+            let out = self.finish(place, output, emit && emitted.is_none());
+            emitted = emitted.or(out);
             if self.is_last(place) {
-                return self.vacate(place);
+                self.vacate(place);
+                break;
             }
             if !self.goes_on(place) {
-                return;
+                break;
             }
         }
+        emitted
     }
 
+    /// A handler has finished. Its result, or one that waited for it, comes out if it may.
     #[inline(always)] // or what comes out is copied on its way
-    fn finish(
-        &mut self,
-        place: usize,
-        output: Result<R, E>,
-        emit: bool,
-        emitted: &mut Option<W::Emitted>,
-    ) {
+    fn finish(&mut self, place: usize, output: Result<R, E>, emit: bool) -> Option<W::Emitted> {
         let ticket = self.run.ticket(place);
         match output {
-            Ok(result) if emit && emitted.is_none() => {
-                *emitted = self.window.finish(ticket, result);
-            }
+            Ok(result) if emit => return self.window.finish(ticket, result),
             Ok(result) => self.window.keep(ticket, result),
             Err(error) => {
                 let arrival = self.window.arrival(ticket);
@@ -640,6 +645,7 @@ where
                 self.fail(arrival, error);
             }
         }
+        None
     }
 
     /// An item has failed, or the source in its place. Only the first in source order counts.
