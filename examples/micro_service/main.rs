@@ -10,7 +10,6 @@
 //! cargo run --release --example micro_service -- --mode parallel
 //! ```
 
-use std::io;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -20,6 +19,7 @@ use ordered_by_group::prelude::*;
 
 use crate::args::Args;
 use crate::batch::Batch;
+use crate::broken_pipe::is_broken_pipe;
 use crate::decode::{Message, decode};
 use crate::dump::dump;
 use crate::handle::handle;
@@ -34,6 +34,7 @@ use crate::store::Store;
 
 mod args;
 mod batch;
+mod broken_pipe;
 mod checkpoint;
 mod customer;
 mod dead_letters;
@@ -62,12 +63,6 @@ async fn main() -> ExitCode {
             ExitCode::from(if error.is::<Refused>() { 2 } else { 1 })
         }
     }
-}
-
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error
-        .downcast_ref::<io::Error>()
-        .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
 async fn run(args: Args) -> Result<()> {

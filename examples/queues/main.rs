@@ -20,7 +20,6 @@
 //! It takes for granted that there is one publisher, and that what it held back when it died comes again from where it
 //! came from. One that died during a change has to let all queues drain before it goes on.
 
-use std::io;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -28,6 +27,7 @@ use anyhow::Result;
 use clap::Parser as _;
 
 use crate::args::Args;
+use crate::broken_pipe::is_broken_pipe;
 use crate::consumer::Consumer;
 use crate::gauge::Gauge;
 use crate::ledger::Ledger;
@@ -36,6 +36,8 @@ use crate::queues::Queues;
 use crate::report::Report;
 
 mod args;
+#[path = "../micro_service/broken_pipe.rs"]
+mod broken_pipe;
 mod change;
 mod consumer;
 #[allow(dead_code, reason = "there is no money in it")]
@@ -62,12 +64,6 @@ async fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error
-        .downcast_ref::<io::Error>()
-        .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
 async fn run(args: Args) -> Result<()> {

@@ -10,7 +10,6 @@
 //! cargo run --release --example transfers -- --unordered
 //! ```
 
-use std::io;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -21,6 +20,7 @@ use ordered_by_group::prelude::*;
 use crate::args::Args;
 use crate::bank::Bank;
 use crate::batch::Batch;
+use crate::broken_pipe::is_broken_pipe;
 use crate::checkpoint::Checkpoint;
 use crate::dump::dump;
 use crate::log::Log;
@@ -33,6 +33,8 @@ mod account;
 mod args;
 mod bank;
 mod batch;
+#[path = "../micro_service/broken_pipe.rs"]
+mod broken_pipe;
 mod checkpoint;
 mod dump;
 #[path = "../micro_service/figures.rs"]
@@ -58,12 +60,6 @@ async fn main() -> ExitCode {
             ExitCode::from(if error.is::<Refused>() { 2 } else { 1 })
         }
     }
-}
-
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error
-        .downcast_ref::<io::Error>()
-        .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
 async fn run(args: Args) -> Result<()> {

@@ -11,7 +11,6 @@
 //! cargo run --example webhooks -- --hold-slots
 //! ```
 
-use std::io;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -20,6 +19,7 @@ use futures::stream;
 use ordered_by_group::prelude::*;
 
 use crate::args::Args;
+use crate::broken_pipe::is_broken_pipe;
 use crate::courier::Courier;
 use crate::delivery::Delivery;
 use crate::gauge::Gauge;
@@ -28,6 +28,8 @@ use crate::server::Server;
 
 mod args;
 mod breaker;
+#[path = "../micro_service/broken_pipe.rs"]
+mod broken_pipe;
 mod client;
 mod courier;
 mod delivery;
@@ -47,12 +49,6 @@ async fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error
-        .downcast_ref::<io::Error>()
-        .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
 async fn run(args: Args) -> Result<()> {
