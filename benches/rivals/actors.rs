@@ -14,7 +14,7 @@ use futures::{Stream, StreamExt as _, join};
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
-use crate::frontier::Frontier;
+use crate::frontier::commit;
 use crate::work::{Handler, Item, Limits, Results};
 
 pub async fn run(
@@ -26,7 +26,7 @@ pub async fn run(
     let mut source = pin!(source);
     let window = &Semaphore::new(limits.look_ahead);
     let slots = Arc::new(Semaphore::new(limits.max_parallel));
-    let (to_k, mut mailbox) = unbounded_channel();
+    let (to_k, mailbox) = unbounded_channel();
     let route = async move {
         let mut actors = HashMap::new();
         while let Some(item) = source.next().await {
@@ -38,17 +38,7 @@ pub async fn run(
                 .expect("an actor lives as long as its mailbox");
         }
     };
-    let k = async {
-        let mut frontier = Frontier::default();
-        while let Some((amount, offset)) = mailbox.recv().await {
-            window.add_permits(1);
-            results.take(amount, offset);
-            if let Some(done) = frontier.finish(offset) {
-                results.commit(done);
-            }
-        }
-    };
-    join!(route, k);
+    join!(route, commit(mailbox, window, results));
 }
 
 fn spawn_actor(

@@ -2,6 +2,27 @@
 
 use std::collections::VecDeque;
 
+use tokio::sync::Semaphore;
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use crate::work::Results;
+
+/// Takes each result, makes room in the window for the next item, and commits as far as all is done.
+pub async fn commit(
+    mut mailbox: UnboundedReceiver<(u64, u64)>,
+    window: &Semaphore,
+    results: &mut Results,
+) {
+    let mut frontier = Frontier::default();
+    while let Some((amount, offset)) = mailbox.recv().await {
+        window.add_permits(1);
+        results.take(amount, offset);
+        if let Some(done) = frontier.finish(offset) {
+            results.commit(done);
+        }
+    }
+}
+
 #[derive(Default)]
 pub struct Frontier {
     /// The first offset that is not done.

@@ -12,7 +12,7 @@ use futures::{Stream, StreamExt as _, join};
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
-use crate::frontier::Frontier;
+use crate::frontier::commit;
 use crate::work::{Handler, Item, Limits, Results};
 
 pub async fn run(
@@ -23,7 +23,7 @@ pub async fn run(
 ) {
     let mut source = pin!(source);
     let window = &Semaphore::new(limits.look_ahead);
-    let (to_k, mut mailbox) = unbounded_channel();
+    let (to_k, mailbox) = unbounded_channel();
     let workers: Vec<_> = (0..limits.max_parallel)
         .map(|_| spawn_worker(handler.clone(), to_k.clone()))
         .collect();
@@ -39,17 +39,7 @@ pub async fn run(
                 .expect("a worker lives as long as its queue");
         }
     };
-    let k = async {
-        let mut frontier = Frontier::default();
-        while let Some((amount, offset)) = mailbox.recv().await {
-            window.add_permits(1);
-            results.take(amount, offset);
-            if let Some(done) = frontier.finish(offset) {
-                results.commit(done);
-            }
-        }
-    };
-    join!(route, k);
+    join!(route, commit(mailbox, window, results));
 }
 
 fn spawn_worker(handler: impl Handler, to_k: UnboundedSender<(u64, u64)>) -> UnboundedSender<Item> {
