@@ -653,7 +653,6 @@ where
         self.state = State::Closed;
         if self.may_start(arrival) {
             self.failure = Some(Failure { arrival, error });
-            self.run.stop_at(arrival);
         }
     }
 

@@ -61,9 +61,6 @@ pub trait Run<T> {
         0
     }
 
-    /// Nothing that arrived then or later is to start.
-    fn stop_at(&mut self, _arrival: u64) {}
-
     /// Looks at a handler that was woken.
     fn poll(&mut self, place: usize) -> Polled<Result<Self::Ok, Self::Error>>;
 

@@ -424,10 +424,6 @@ where
         !self.has_reports && self.ready.sleep(task)
     }
 
-    fn stop_at(&mut self, arrival: u64) {
-        self.shared.stop_at.fetch_min(arrival, Ordering::Relaxed);
-    }
-
     fn drop_one(&mut self, mut among: impl FnMut(u64) -> bool) -> bool {
         // One that was told before is found again, until it is gone.
         let task = self.tasks.iter_mut().find(|task| {
