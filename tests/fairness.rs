@@ -21,6 +21,16 @@ use tokio_test::task::spawn;
 
 use self::support::{Feed, Gates, Order, Setup, Task, VERBS, Verb, items, settled};
 
+/// How often the stream is polled until the handler of 0, which was polled once, is.
+fn polls_until_0_is_polled_again(gates: &Gates, mut poll: impl FnMut()) -> u32 {
+    let mut polls = 0;
+    while gates.polls(0) < 2 {
+        poll();
+        polls += 1;
+    }
+    polls
+}
+
 #[test]
 fn a_woken_handler_is_polled_beside_a_ready_source_of_a_hot_key() {
     for verb in VERBS {
@@ -31,11 +41,9 @@ fn a_woken_handler_is_polled_beside_a_ready_source_of_a_hot_key() {
             .spawn(&feed, &gates);
         assert_pending!(task.poll_next());
         gates.open(0);
-        let mut polls = 0;
-        while gates.polls(0) < 2 {
+        let polls = polls_until_0_is_polled_again(&gates, || {
             let _ = task.poll_next();
-            polls += 1;
-        }
+        });
         assert!(
             polls <= 4,
             "{verb:?}: {polls} polls of the stream before the woken handler is polled"
@@ -53,11 +61,9 @@ fn a_woken_head_is_polled_beside_a_ready_source() {
         .spawn(&feed, &gates);
     assert_pending!(task.poll_next());
     gates.open(0);
-    let mut polls = 0;
-    while gates.polls(0) < 2 {
+    let polls = polls_until_0_is_polled_again(&gates, || {
         let _ = task.poll_next();
-        polls += 1;
-    }
+    });
     assert!(polls <= 4, "{polls} polls before the woken head is polled");
 }
 
@@ -72,11 +78,7 @@ fn a_woken_handler_is_polled_while_the_stream_is_driven() {
     let mut advance = || task.enter(|cx, mut s| s.advance(cx));
     advance();
     gates.open(0);
-    let mut polls = 0;
-    while gates.polls(0) < 2 {
-        advance();
-        polls += 1;
-    }
+    let polls = polls_until_0_is_polled_again(&gates, advance);
     assert!(
         polls <= 4,
         "{polls} polls before the woken handler is polled"
@@ -96,11 +98,9 @@ fn a_woken_handler_is_polled_beside_a_chain_of_ready_waiters() {
     gates.open(1);
     assert_pending!(task.poll_next());
     gates.open(0);
-    let mut polls = 0;
-    while gates.polls(0) < 2 {
+    let polls = polls_until_0_is_polled_again(&gates, || {
         let _ = task.poll_next();
-        polls += 1;
-    }
+    });
     assert!(polls <= 4, "{polls} polls before the woken head is polled");
 }
 

@@ -170,13 +170,9 @@ impl Run {
     }
 
     fn arrival(&mut self) -> Option<Result<u32, u32>> {
-        let item = self.pushed as u32;
-        let arrival = self.plan.log.get(self.pushed)?;
+        let arrival = self.plan.log.feeds(self.pushed)?;
         self.pushed += 1;
-        Some(match arrival {
-            Arrival::Item { .. } => Ok(item),
-            Arrival::Error => Err(item),
-        })
+        Some(arrival)
     }
 
     fn step(&mut self, step: &Step) {

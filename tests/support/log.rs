@@ -79,6 +79,15 @@ pub fn relation() -> impl Strategy<Value = By> {
 }
 
 impl Log {
+    /// What the source yields at this place of the log.
+    pub fn feeds(&self, at: usize) -> Option<Result<u32, u32>> {
+        let item = at as u32;
+        Some(match self.arrivals.get(at)? {
+            Arrival::Item { .. } => Ok(item),
+            Arrival::Error => Err(item),
+        })
+    }
+
     /// A loop that handles one item after the other and stops at the first that does not go well.
     /// Which items went well, and what the next one came to, if there is one.
     pub fn serial(&self) -> (usize, Option<End>) {
