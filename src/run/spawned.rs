@@ -469,7 +469,7 @@ async fn work<T, H, Fut, V, R, E>(
             has_slot = true;
         }
         let output = {
-            let mut future = pin!({
+            let future = {
                 let handler = shared.handler.lock();
                 let mut handler = handler.unwrap_or_else(PoisonError::into_inner);
                 // Only now, since the call of another may take long.
@@ -477,7 +477,8 @@ async fn work<T, H, Fut, V, R, E>(
                     continue;
                 }
                 handler(item)
-            });
+            };
+            let mut future = pin!(future);
             let mut waits = None;
             let mut is_asking = false;
             poll_fn(|cx| {
