@@ -3,5 +3,5 @@
 #[rustversion::stable(1.95)]
 #[test]
 fn mistakes_do_not_compile() {
-    trybuild::TestCases::new().compile_fail("tests/compile_fail/*.rs");
+    trybuild::TestCases::new().compile_fail("cases/*.rs");
 }
