@@ -131,7 +131,7 @@ pub trait StreamExt: Stream {
     /// and is unfinished: set [`look_ahead`](Ordered::look_ahead) to what is needed. For relations that are equality of
     /// keys, the other methods cost less: with 64 running and a relation of one comparison an item costs about six times as
     /// much as with [`ordered_by_group`](Self::ordered_by_group), and twice as much again with each doubling of what runs
-    /// or waits (`cargo bench --bench targets`).
+    /// or waits (`cargo bench -p speed --bench targets`).
     ///
     /// [`can_run_together::always`](crate::can_run_together::always) and [`never`](crate::can_run_together::never) are parallel
     /// and serial execution.

@@ -109,7 +109,7 @@ impl Contender {
             }
             Work::MostlyReady => {
                 let handle = |message: Message| async move {
-                    if message.offset % 10 == 0 {
+                    if message.offset.is_multiple_of(10) {
                         tokio::task::yield_now().await;
                     }
                     message.amount

@@ -2,6 +2,7 @@
 //! eleven rounds' ratios, since a machine's speed drifts less within a round than over the run.
 
 #[allow(dead_code, reason = "each bench uses a part of it")]
+#[path = "../../contenders/mod.rs"]
 mod contenders;
 
 use std::time::Instant;

@@ -1,6 +1,7 @@
 //! What the operator costs an item, beside the combinators that do not keep the order of a group.
 
 #[allow(dead_code, reason = "each bench uses a part of it")]
+#[path = "../../contenders/mod.rs"]
 mod contenders;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};

@@ -1,6 +1,6 @@
 //! Other ways to the same end, each as a careful engineer would write it: what an item costs, and how long a run takes.
 //!
-//! `cargo bench --bench rivals` prints both tables, writes them into `PERFORMANCE.md`, and draws them into `docs/`.
+//! `cargo bench -p rivals` prints both tables, writes them into `PERFORMANCE.md`, and draws them into `docs/`.
 
 mod actors;
 mod blocking_fold;
@@ -155,7 +155,7 @@ fn main() {
     if test {
         return;
     }
-    let root = env!("CARGO_MANIFEST_DIR");
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
     plots::nanos(&format!("{root}/docs/ns_per_item.svg"), &lines).expect("docs/ can be written");
     plots::makespans(&format!("{root}/docs/makespan.svg"), &skews).expect("docs/ can be written");
     let page = format!("{root}/PERFORMANCE.md");

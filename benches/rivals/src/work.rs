@@ -88,7 +88,7 @@ pub struct MostlyReady;
 impl Handler for MostlyReady {
     fn handle(&self, item: Item) -> impl Future<Output = u64> + Send + 'static {
         async move {
-            if item.offset % 10 == 0 {
+            if item.offset.is_multiple_of(10) {
                 tokio::task::yield_now().await;
             }
             item.amount
