@@ -566,7 +566,7 @@
 //! longer needed is closed, and its consumer ends with the last message: its `try_drive` returns `Ok(())`.
 //!
 //! The example `queues` does all this under load, from 4 queues to 7 and then to 3. It counts what was lost, handled
-//! twice or out of order, and what would have been without the drain: `cargo run --release --example queues`, then the same
+//! twice or out of order, and what would have been without the drain: `cargo run --release -p queues`, then the same
 //! with `-- --no-drain`.
 //!
 //! # Items without a key

@@ -1,0 +1,132 @@
+//! A micro-service end to end, *decode → handle → interpret*, on the real purchases of an online shop.
+//!
+//! A message is a row of the file, its group is the customer, its offset is the number of the row. The purchases of a
+//! customer are handled one at a time and in their order, those of many customers at once, and the position in the file
+//! is committed in the transaction that makes the work durable. Kill it at any moment and start it again: it goes on at
+//! the last commit, and no purchase is lost or counted twice.
+//!
+//! ```text
+//! cargo run --release -p micro_service
+//! cargo run --release -p micro_service -- --mode parallel
+//! ```
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Parser as _;
+use futures::{StreamExt as _, stream};
+use ordered_by_group::prelude::*;
+
+use crate::args::Args;
+use crate::batch::Batch;
+use crate::broken_pipe::is_broken_pipe;
+use crate::decode::{Message, decode};
+use crate::dump::dump;
+use crate::handle::handle;
+use crate::input::Input;
+use crate::interpret::interpret;
+use crate::mode::Mode;
+use crate::outcome::Outcome;
+use crate::progress::{Gauge, Progress};
+use crate::refused::Refused;
+use crate::report::Report;
+use crate::store::Store;
+
+mod args;
+mod batch;
+mod broken_pipe;
+mod checkpoint;
+mod customer;
+mod dead_letters;
+mod decode;
+mod dump;
+mod figures;
+mod handle;
+mod input;
+mod interpret;
+mod mode;
+mod outcome;
+mod progress;
+mod refused;
+mod report;
+mod state_file;
+mod store;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    match run(Args::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        // Nobody reads on, as behind `| head -1`.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("micro_service: {error:#}");
+            ExitCode::from(if error.is::<Refused>() { 2 } else { 1 })
+        }
+    }
+}
+
+async fn run(args: Args) -> Result<()> {
+    if args.dump {
+        return dump(&Store::open_existing(&args.state)?);
+    }
+    let mut input = Input::read(&args.data)?;
+    let store = match args.mode {
+        None => Store::open(&args.state, input.fingerprint(), args.fresh)?,
+        Some(_) => {
+            input.truncate(args.rows);
+            Store::in_memory()?
+        }
+    };
+    if store.checkpoint().row < input.rows() {
+        serve_with_progress(&args, &input, &store).await?;
+    } else {
+        eprintln!("every row is done: start over with --fresh");
+    }
+    Report::new(&args, input.rows(), &store)?.print()
+}
+
+async fn serve_with_progress(args: &Args, input: &Input, store: &Store) -> Result<()> {
+    let gauge = Gauge::new(store.checkpoint().row);
+    let progress = Progress::start(input.rows(), &gauge);
+    tokio::select! {
+        biased;
+        served = serve(args, input, store, &gauge) => served,
+        never = progress.show(&gauge) => match never {},
+    }
+}
+
+/// Serves every row past the last commit.
+async fn serve(args: &Args, input: &Input, store: &Store, gauge: &Gauge) -> Result<()> {
+    let mode = args.mode.unwrap_or(Mode::Hybrid);
+    let mut batch = Batch::after(store.checkpoint(), args.commit_every);
+
+    stream::iter(input.rows_after(store.checkpoint().row))
+        .map(decode)
+        .inspect(|_| gauge.admitted())
+        .ordered_by_group(|message| mode.group(message), args.max_parallel.get())
+        .offsets(|message| message.row)
+        .try_then(|message| gauge.running(process(message, store)))
+        .try_drive(|(outcome, row)| {
+            let due = batch.add(outcome, row);
+            async move {
+                match due {
+                    Some(commit) => commit.make_durable(store, gauge).await,
+                    None => Ok(()),
+                }
+            }
+        })
+        .await?;
+
+    batch.rest().make_durable(store, gauge).await
+}
+
+/// What becomes of one message. A row that cannot be decoded is an outcome, not an error: it holds nothing up.
+async fn process(message: Message<'_>, store: &Store) -> Result<Outcome> {
+    match message.purchase {
+        Ok(purchase) => {
+            let change = handle(message.row, purchase, store).await?;
+            interpret(change, store)
+        }
+        Err(reason) => Ok(Outcome::undecodable(message.row, message.content, reason)),
+    }
+}

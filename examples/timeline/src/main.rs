@@ -1,0 +1,43 @@
+//! A picture of order: the same forty items handled in four ways, and drawn as a timeline of each.
+//!
+//! It runs in tokio's paused clock, so that the picture is exact, and the same each time.
+//!
+//! ```text
+//! cargo run -p timeline
+//! cargo run -p timeline -- target/timeline.svg
+//! ```
+
+mod item;
+mod picture;
+mod recorder;
+mod svg;
+mod way;
+
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+
+use clap::Parser;
+
+use crate::item::forty_items;
+use crate::way::Way;
+
+/// Draws how long forty items take: one by one, in batches, by a fold that blocks, and with this crate.
+#[derive(Parser)]
+#[command(name = "timeline")]
+struct Args {
+    /// Where to write the picture
+    #[arg(value_name = "FILE", default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/timeline.svg"))]
+    file: PathBuf,
+}
+
+#[tokio::main(flavor = "current_thread", start_paused = true)]
+async fn main() -> io::Result<()> {
+    let args = Args::parse();
+    let items = forty_items();
+    let mut panels = Vec::new();
+    for way in Way::ALL {
+        panels.push((way, way.run(&items).await));
+    }
+    fs::write(args.file, picture::draw(&panels))
+}

@@ -1,0 +1,119 @@
+//! A bank's transfers and audits, ordered by the accounts that they touch.
+//!
+//! A transfer uses two accounts of a branch exclusively. An audit adds up a whole branch: it shares the branch's hundred
+//! accounts with other audits, waits for the transfers before it, and holds up those after it, while the other branches go
+//! on. Neither takes a lock, and the sum of a branch is the same at every audit. Kill it at any moment and start it
+//! again: it goes on at the last commit, and no cent is lost.
+//!
+//! ```text
+//! cargo run --release -p transfers
+//! cargo run --release -p transfers -- --unordered
+//! ```
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Parser as _;
+use futures::{FutureExt as _, StreamExt as _, stream};
+use ordered_by_group::prelude::*;
+
+use crate::args::Args;
+use crate::bank::Bank;
+use crate::batch::Batch;
+use crate::broken_pipe::is_broken_pipe;
+use crate::checkpoint::Checkpoint;
+use crate::dump::dump;
+use crate::log::Log;
+use crate::progress::{Gauge, Progress};
+use crate::refused::Refused;
+use crate::report::Report;
+use crate::store::Store;
+
+mod account;
+mod args;
+mod bank;
+mod batch;
+mod broken_pipe;
+mod checkpoint;
+mod dump;
+mod figures;
+mod log;
+mod progress;
+mod refused;
+mod report;
+mod state_file;
+mod store;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    match run(Args::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        // Nobody reads on, as behind `| head -1`.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("transfers: {error:#}");
+            ExitCode::from(if error.is::<Refused>() { 2 } else { 1 })
+        }
+    }
+}
+
+async fn run(args: Args) -> Result<()> {
+    if args.dump {
+        return dump(&Store::open_existing(&args.state)?);
+    }
+    let log = args.log();
+    let store = match args.unordered {
+        false => Store::open(&args.state, log, args.fresh)?,
+        true => Store::in_memory(log)?,
+    };
+    let bank = Bank::load(&store)?;
+    if store.checkpoint().row < log.rows() {
+        serve_with_progress(&args, log, &bank, &store).await?;
+    } else {
+        eprintln!("every row is done: start over with --fresh");
+    }
+    Report::new(&args, &bank, store.checkpoint()).print()
+}
+
+async fn serve_with_progress(args: &Args, log: Log, bank: &Bank, store: &Store) -> Result<()> {
+    let gauge = Gauge::new(store.checkpoint().row);
+    let progress = Progress::start(log.rows(), &gauge);
+    tokio::select! {
+        biased;
+        served = serve(args, log, bank, store, &gauge) => served,
+        never = progress.show(&gauge) => match never {},
+    }
+}
+
+/// Serves every row of the log past the last commit.
+async fn serve(args: &Args, log: Log, bank: &Bank, store: &Store, gauge: &Gauge) -> Result<()> {
+    let mut batch = Batch::after(store.checkpoint(), args.commit_every);
+
+    stream::iter(log.rows_after(store.checkpoint().row))
+        .inspect(|_| gauge.admitted())
+        .ordered_by_access(
+            |row| row.entry.accesses().filter(|_| !args.unordered),
+            args.max_parallel.get(),
+        )
+        .offsets(|row| row.number)
+        .try_then(|row| gauge.running(bank.handle(row).map(Ok)))
+        .try_drive(|(outcome, row)| {
+            let due = batch.add(&outcome, row);
+            async move {
+                match due {
+                    Some(checkpoint) => commit(checkpoint, bank, store, gauge).await,
+                    None => Ok(()),
+                }
+            }
+        })
+        .await?;
+
+    commit(batch.rest(), bank, store, gauge).await
+}
+
+/// Makes durable what the accounts hold by now, and that every row up to the checkpoint is in them.
+async fn commit(checkpoint: Checkpoint, bank: &Bank, store: &Store, gauge: &Gauge) -> Result<()> {
+    store.commit(checkpoint, bank.take_unsaved()).await?;
+    gauge.committed(checkpoint.row);
+    Ok(())
+}

@@ -1,0 +1,117 @@
+//! Progress: a bar in a terminal, plain lines elsewhere.
+
+use std::cell::Cell;
+use std::convert::Infallible;
+use std::future::Future;
+use std::io::{IsTerminal as _, Write as _};
+use std::time::{Duration, Instant};
+
+use indicatif::{HumanCount, ProgressBar, ProgressFinish, ProgressStyle};
+use tokio::time::{Interval, MissedTickBehavior};
+
+/// Where the rows are. The handlers and the consumer count.
+pub struct Gauge {
+    started: Instant,
+    committed_before: u64,
+    committed: Cell<u64>,
+    admitted: Cell<u64>,
+    begun: Cell<u64>,
+    finished: Cell<u64>,
+}
+
+impl Gauge {
+    pub fn new(committed_before: u64) -> Self {
+        Self {
+            started: Instant::now(),
+            committed_before,
+            committed: Cell::new(committed_before),
+            admitted: Cell::default(),
+            begun: Cell::default(),
+            finished: Cell::default(),
+        }
+    }
+
+    pub fn admitted(&self) {
+        self.admitted.set(self.admitted.get() + 1);
+    }
+
+    pub async fn running<F: Future>(&self, handler: F) -> F::Output {
+        self.begun.set(self.begun.get() + 1);
+        let output = handler.await;
+        self.finished.set(self.finished.get() + 1);
+        output
+    }
+
+    pub fn committed(&self, row: u64) {
+        self.committed.set(row);
+    }
+
+    fn line(&self) -> String {
+        let finished = self.finished.get();
+        let rate = finished as f64 / self.started.elapsed().as_secs_f64();
+        format!(
+            "{} rows/s, {} running, {} waiting, committed row {}",
+            HumanCount(rate as u64),
+            self.begun.get() - finished,
+            HumanCount(self.admitted.get() - self.begun.get()),
+            HumanCount(self.committed.get()),
+        )
+    }
+}
+
+pub struct Progress {
+    rows: u64,
+    /// None where there is no terminal.
+    bar: Option<ProgressBar>,
+}
+
+impl Progress {
+    pub fn start(rows: u64, gauge: &Gauge) -> Self {
+        let committed = gauge.committed_before;
+        if committed > 0 {
+            say(&format!(
+                "going on after row {} of {}",
+                HumanCount(committed),
+                HumanCount(rows)
+            ));
+        }
+        let bar = std::io::stderr().is_terminal().then(|| bar(rows));
+        Self { rows, bar }
+    }
+
+    /// Shows how it goes, for as long as it is polled.
+    pub async fn show(&self, gauge: &Gauge) -> Infallible {
+        let mut ticks = self.ticks();
+        loop {
+            ticks.tick().await;
+            let done = gauge.committed_before + gauge.finished.get();
+            match &self.bar {
+                Some(bar) => {
+                    bar.set_position(done);
+                    bar.set_message(gauge.line());
+                }
+                None => say(&format!("{:3} %, {}", 100 * done / self.rows, gauge.line())),
+            }
+        }
+    }
+
+    fn ticks(&self) -> Interval {
+        let period = Duration::from_millis(if self.bar.is_some() { 100 } else { 250 });
+        let mut ticks = tokio::time::interval_at(tokio::time::Instant::now() + period, period);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        ticks
+    }
+}
+
+fn bar(rows: u64) -> ProgressBar {
+    let style = ProgressStyle::with_template("{wide_bar} {human_pos} of {human_len}\n{msg}")
+        .expect("the template is well-formed");
+    ProgressBar::new(rows)
+        .with_style(style)
+        .with_finish(ProgressFinish::AndClear)
+}
+
+/// Nobody may be listening any more, and the work goes on.
+fn say(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
