@@ -15,11 +15,12 @@ mod way;
 
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Parser;
 
 use crate::item::forty_items;
+use crate::recorder::Timeline;
 use crate::way::Way;
 
 /// Draws how long forty items take: one by one, in batches, by a fold that blocks, and with this crate.
@@ -39,5 +40,18 @@ async fn main() -> io::Result<()> {
     for way in Way::ALL {
         panels.push((way, way.run(&items).await));
     }
-    fs::write(args.file, picture::draw(&panels))
+    fs::write(&args.file, picture::draw(&panels))?;
+    println!("{}", told(&panels, &fs::canonicalize(args.file)?));
+    Ok(())
+}
+
+/// What the picture shows, and where it is.
+fn told(panels: &[(Way, Timeline)], file: &Path) -> String {
+    let mut told = String::from("The same forty items, a panel for each way to handle them:\n\n");
+    for (way, timeline) in panels {
+        let (title, note) = (way.title(), way.note());
+        let done = format!("done after {} s", timeline.makespan());
+        told.push_str(&format!("{title:>19}  {done:16}  {note}\n"));
+    }
+    told + &format!("\ndrawn in {}", file.display())
 }

@@ -11,14 +11,18 @@ const README: &str = "../../README.md";
 fn the_picture_is_what_the_example_draws() {
     let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("timeline.svg");
     let program = env!("CARGO_BIN_EXE_timeline");
-    let status = Command::new(program).arg(&file).status().unwrap();
-    assert!(status.success());
-    let drawn = fs::read_to_string(file).unwrap();
+    let end = Command::new(program).arg(&file).output().unwrap();
+    assert!(end.status.success());
+    let drawn = fs::read_to_string(&file).unwrap();
     let committed = fs::read_to_string(PICTURE).unwrap();
     assert!(
         drawn == committed,
         "draw it anew, and look at it: cargo run -p timeline"
     );
+    let said = String::from_utf8(end.stdout).unwrap();
+    assert_eq!(times(&said), times(&drawn));
+    let file = fs::canonicalize(file).unwrap();
+    assert!(said.contains(&file.display().to_string()), "{said}");
 }
 
 #[test]
