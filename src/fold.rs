@@ -9,20 +9,13 @@ use std::task::{Context, Poll};
 
 use pin_project::pin_project;
 
+use crate::budget::{Budget, Spender, task_has_budget};
 use crate::offsets::ReadOffset;
 use crate::order::{Arrival, Order};
 use crate::partitions::Partitions;
-use crate::run::{Polled, Run, Slot, Woken};
+use crate::run::{Polled, Run, Slot};
 use crate::source::Read;
 use crate::window::Window;
-
-/// How many items are pulled in one poll, and how many handlers that were woken are polled. Each has its own, so that
-/// neither starves the other. No more than tokio's own budget for a task: of handlers that find it used up, fewer are
-/// polled in vain than were polled with success.
-const EVENTS_PER_POLL: u32 = 128;
-
-/// How many results come out one after the other before the operator gives way to its task's neighbours.
-const RESULTS_PER_TURN: u32 = 256;
 
 /// Folds running handlers over a source.
 #[pin_project]
@@ -46,18 +39,10 @@ struct Core<T, E, By, Off, P, X, W> {
     /// that has finished.
     ready: BinaryHeap<Reverse<Ready>>,
     state: State,
+    /// An item that the source yielded when it could not be admitted: read, but not admitted.
+    hand: Option<T>,
     failure: Option<Failure<E>>,
-    /// What is left of this poll's budget: for the source and what is ready, and for what was woken.
-    credit: u32,
-    woken_credit: u32,
-    /// Which of the two is spent now.
-    is_wokens_turn: bool,
-    /// How many results may come out before the next Pending.
-    results: u32,
-    next: Next,
-    /// The source was asked in this poll.
-    asked: bool,
-    _item: PhantomData<fn() -> T>,
+    budget: Budget,
 }
 
 /// The most items at once.
@@ -70,26 +55,20 @@ pub(crate) struct Limits {
 /// How it stands with the source.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// It is to be asked.
+    /// It may be asked.
     Open,
     /// It said Pending and has not woken us since.
     Pending,
+    /// It said Pending and is to be polled on, whatever else: it may hold what others need until it has answered.
+    Woken,
+    /// Its answer is in hand.
+    InHand,
     /// It has ended, or must not be asked again; what is admitted goes on.
     Closed,
     /// All has come out.
     Ended,
     /// The caller's code has panicked.
     Poisoned,
-}
-
-/// What goes first in the next poll.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Next {
-    Any,
-    /// What was woken: the last result came from admission.
-    Woken,
-    /// The source: it might have been asked in the last poll, but the task's budget was used up before.
-    Source,
 }
 
 /// A place where a handler may go on, or start, once it has a slot.
@@ -103,6 +82,8 @@ struct Ready {
 struct Failure<E> {
     arrival: u64,
     error: E,
+    /// Once an earlier item has needed a slot: whoever has one, the youngest first. Who is past the failure goes.
+    holders: Option<BinaryHeap<Ready>>,
 }
 
 /// What a poll came to.
@@ -136,14 +117,9 @@ impl<St, M, T, E, By, Off, P, X, W> Fold<St, M, T, E, By, Off, P, X, W> {
                 limits,
                 ready: BinaryHeap::new(),
                 state: State::Open,
+                hand: None,
                 failure: None,
-                credit: 0,
-                woken_credit: 0,
-                is_wokens_turn: false,
-                results: RESULTS_PER_TURN,
-                next: Next::Any,
-                asked: false,
-                _item: PhantomData,
+                budget: Budget::new(),
             },
             source,
             _read: PhantomData,
@@ -224,7 +200,15 @@ impl<St, M, T, E, By, Off, P, X, W> Fold<St, M, T, E, By, Off, P, X, W> {
     {
         let core = &self.core;
         let (least, most) = match core.state {
-            State::Open | State::Pending => M::items_left(&self.source),
+            _ if core.failure.is_some() => (0, Some(0)),
+            State::Open | State::Pending | State::Woken => M::items_left(&self.source),
+            State::InHand => {
+                let (least, most) = M::items_left(&self.source);
+                (
+                    least.saturating_add(1),
+                    most.and_then(|most| most.checked_add(1)),
+                )
+            }
             State::Closed | State::Ended | State::Poisoned => (0, Some(0)),
         };
         // A failure of the source comes out, but was never admitted.
@@ -268,15 +252,13 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>, emit: bool) -> Turn<W::Emitted, E> {
         let this = self.project();
         let core = this.core;
-        core.credit = EVENTS_PER_POLL;
-        core.woken_credit = EVENTS_PER_POLL;
-        core.asked = false;
+        core.budget.begin_poll();
         let poison = Poison(core);
         let turn = poison.0.turn::<St, M>(this.source, emit);
         std::mem::forget(poison);
         // The task's own waker comes last: it may panic, or run the task at once.
         if let Turn::Idle { again } = turn {
-            core.results = RESULTS_PER_TURN;
+            core.budget.pause();
             if again || !core.run.sleep(cx.waker()) {
                 cx.waker().wake_by_ref();
             }
@@ -307,138 +289,204 @@ where
         M: Read<St, T, E>,
     {
         match self.state {
-            State::Open | State::Pending | State::Closed => {}
+            State::Open | State::Pending | State::Woken | State::InHand | State::Closed => {}
             State::Ended => return Turn::End,
             State::Poisoned => panic!(
                 "ordered_by_group: polled after a panic in the source, a closure, a key or a handler; \
                  what is unfinished is lost to this stream: resume from the last committed offset"
             ),
         }
-        if emit {
-            if self.results == 0 {
-                return Turn::Idle { again: true };
-            }
-            self.results -= 1;
+        if emit && self.budget.has_given_enough() {
+            return Turn::Idle { again: true };
         }
-        if self.run.begin_round() {
-            self.ask_source();
+        if self.run.begin_round() && self.state == State::Pending {
+            self.state = State::Woken;
         }
-        let next = std::mem::replace(&mut self.next, Next::Any);
-        if next == Next::Source && self.may_return() {
-            if let Some(emitted) = self.poll_those_without_slot(emit) {
-                self.next = Next::Source;
-                return Turn::Emit(emitted);
-            }
-        }
-        let mut source_goes = match next {
-            Next::Woken => !self.run.has_woken(),
-            Next::Any | Next::Source => !self.may_return(),
-        };
+        let mut source_goes = !self.run.has_woken() || self.budget.source_goes_first();
         let mut woken_went = false;
         loop {
             if source_goes {
                 if let Some(emitted) = self.admit::<St, M>(source.as_mut(), emit) {
-                    self.next = Next::Woken;
+                    self.budget.give(Spender::Source);
                     return Turn::Emit(emitted);
                 }
             }
-            if woken_went || (source_goes && !self.run.has_woken()) {
+            if woken_went || !self.run.has_woken() {
                 break;
             }
             if let Some(emitted) = self.poll_woken(emit) {
+                self.budget.give(Spender::Woken);
                 return Turn::Emit(emitted);
             }
             // A handler that has finished made room, or it is the source's turn only now.
-            (source_goes, woken_went) = (!self.may_return(), true);
+            (source_goes, woken_went) = (true, true);
         }
-        if !self.asked && self.may_pull() && !self.may_return() {
-            self.next = Next::Source;
+        if self.budget.is_source_out_of_turn() {
+            // Now those that return, which it did not wait for.
+            self.serve(false);
         }
         if !emit {
             return self.idle();
         }
         if let Some(emitted) = self.window.emit() {
+            self.budget.give_kept();
             return Turn::Emit(emitted);
         }
         self.end()
     }
 
-    /// Pulls items while they may start, and starts them; but first what is ready.
+    /// The source's turn; but what is ready and who returns go first.
     fn admit<St, M>(&mut self, mut source: Pin<&mut St>, emit: bool) -> Option<W::Emitted>
     where
         M: Read<St, T, E>,
     {
-        if self.has_ready() {
-            let emitted = self.serve(emit);
+        if self.state != State::Open {
+            self.poll_on::<St, M>(source.as_mut());
+        }
+        if (self.has_ready() || self.run.may_return()) && self.let_others_go() {
+            return None;
+        }
+        self.pull::<St, M>(source, emit)
+    }
+
+    /// What is ready and those that return go before the source, unless it is overdue; what they come to is kept, so that it
+    /// does not end the source's turn. Says whether the source has to wait all the same.
+    fn let_others_go(&mut self) -> bool {
+        let is_overdue = self.budget.source_is_overdue();
+        if is_overdue && !self.has_ready() {
+            return false;
+        }
+        self.serve(false);
+        if !is_overdue && self.run.may_return() {
+            self.budget.pass_over_source();
+            return true;
+        }
+        self.has_startable()
+    }
+
+    /// Pulls items while they may start, and starts them.
+    #[inline(always)] // the way of each item
+    fn pull<St, M>(&mut self, mut source: Pin<&mut St>, emit: bool) -> Option<W::Emitted>
+    where
+        M: Read<St, T, E>,
+    {
+        loop {
+            let item = if self.may_pull() && self.budget.spend_on(Spender::Source) {
+                let mut cx = Context::from_waker(self.run.source_waker());
+                match M::poll_item(source.as_mut(), &mut cx) {
+                    Poll::Ready(Some(Ok(item))) => item,
+                    answer => {
+                        self.answer(answer);
+                        return None;
+                    }
+                }
+            } else {
+                self.take_from_hand()?
+            };
+            let emitted = self.take_in(item, emit);
             if emitted.is_some() {
                 return emitted;
             }
         }
-        while self.may_pull() && self.spend() {
-            self.asked = true;
+    }
+
+    /// The source answered, and what it said is not admitted at once.
+    #[cold]
+    fn answer(&mut self, answer: Poll<Option<Result<T, E>>>) {
+        self.state = match answer {
+            Poll::Ready(Some(Ok(item))) => {
+                self.hand = Some(item);
+                State::InHand
+            }
+            Poll::Ready(Some(Err(error))) => {
+                let arrival = self.window.arrival(self.window.next_ticket());
+                self.fail(arrival, error);
+                State::Closed
+            }
+            Poll::Ready(None) => State::Closed,
+            Poll::Pending => {
+                if !task_has_budget() {
+                    self.budget.pass_over_source();
+                }
+                State::Pending
+            }
+        };
+    }
+
+    /// A source that said Pending and has woken us is polled on, slots or not, failure or not.
+    #[cold]
+    fn poll_on<St, M>(&mut self, source: Pin<&mut St>)
+    where
+        M: Read<St, T, E>,
+    {
+        if self.state == State::Pending && self.run.source_woke() {
+            self.state = State::Woken;
+        }
+        if self.state == State::Woken {
             let mut cx = Context::from_waker(self.run.source_waker());
-            let item = match M::poll_item(source.as_mut(), &mut cx) {
-                Poll::Ready(Some(Ok(item))) => item,
-                Poll::Ready(Some(Err(error))) => {
-                    let arrival = self.window.arrival(self.window.next_ticket());
-                    self.fail(arrival, error);
-                    break;
+            let answer = M::poll_item(source, &mut cx);
+            self.answer(answer);
+        }
+    }
+
+    /// The item in hand, if it may be admitted.
+    #[cold]
+    fn take_from_hand(&mut self) -> Option<T> {
+        let may_take = self.state == State::InHand && self.failure.is_none() && self.may_admit();
+        if !may_take || !self.budget.spend() {
+            return None;
+        }
+        self.state = State::Open;
+        self.hand.take()
+    }
+
+    /// Admits an item, and starts it if it may.
+    #[inline(always)]
+    fn take_in(&mut self, item: T, emit: bool) -> Option<W::Emitted> {
+        let ticket = self.window.next_ticket();
+        let offset = self.offsets.read(&item);
+        let partition = self.partitions.read(&item);
+        let arrived = self.order.arrive(&item);
+        if By::COUNTS_STEPS {
+            self.budget.charge_source(self.order.steps_of_arrival());
+        }
+        let claim = match arrived {
+            Arrival::Starts(claim) => claim,
+            Arrival::Waits(behind) => {
+                let mut item = Some(item);
+                if By::WAITS_BEHIND_PLACES {
+                    let arrival = self.window.arrival(ticket);
+                    item = item.and_then(|item| self.run.follow(behind, ticket, arrival, item));
                 }
-                Poll::Ready(None) => {
-                    self.state = State::Closed;
-                    break;
+                if let Some(item) = item {
+                    self.order.wait(behind, ticket, item);
                 }
-                Poll::Pending => {
-                    self.state = State::Pending;
-                    break;
-                }
-            };
-            let ticket = self.window.next_ticket();
-            let offset = self.offsets.read(&item);
-            let partition = self.partitions.read(&item);
-            let claim = match self.order.arrive(&item) {
-                Arrival::Starts(claim) => claim,
-                Arrival::Waits(behind) => {
-                    let mut item = Some(item);
-                    if By::WAITS_BEHIND_PLACES {
-                        let arrival = self.window.arrival(ticket);
-                        item = item.and_then(|item| self.run.follow(behind, ticket, arrival, item));
+                self.window.admit(offset, partition);
+                return None;
+            }
+        };
+        let place = self.run.vacant();
+        let arrival = self.window.arrival(ticket);
+        match self.run.start(place, ticket, arrival, item) {
+            Polled::Ready(output) => {
+                self.order.pass(claim);
+                match output {
+                    Ok(result) if emit => return self.window.pass(offset, partition, result),
+                    Ok(result) => {
+                        self.window.admit(offset, partition);
+                        self.window.keep(ticket, result);
                     }
-                    if let Some(item) = item {
-                        self.order.wait(behind, ticket, item);
-                    }
-                    self.window.admit(offset, partition);
-                    continue;
-                }
-            };
-            let place = self.run.vacant();
-            let arrival = self.window.arrival(ticket);
-            match self.run.start(place, ticket, arrival, item) {
-                Polled::Ready(output) => {
-                    self.order.pass(claim);
-                    match output {
-                        Ok(result) if emit => {
-                            let emitted = self.window.pass(offset, partition, result);
-                            if emitted.is_some() {
-                                return emitted;
-                            }
-                        }
-                        Ok(result) => {
-                            self.window.admit(offset, partition);
-                            self.window.keep(ticket, result);
-                        }
-                        Err(error) => {
-                            self.window.admit(offset, partition);
-                            self.window.fail(ticket);
-                            self.fail(arrival, error);
-                        }
+                    Err(error) => {
+                        self.window.admit(offset, partition);
+                        self.window.fail(ticket);
+                        self.fail(arrival, error);
                     }
                 }
-                Polled::Pending | Polled::NeedsSlot => {
-                    self.run.take(place);
-                    self.order.hold(place, claim);
-                    self.window.admit(offset, partition);
-                }
+            }
+            Polled::Pending | Polled::NeedsSlot => {
+                self.run.take(place);
+                self.order.hold(place, claim);
+                self.window.admit(offset, partition);
             }
         }
         None
@@ -446,81 +494,77 @@ where
 
     /// Polls the handlers that were woken, until a result comes out.
     fn poll_woken(&mut self, emit: bool) -> Option<W::Emitted> {
-        self.is_wokens_turn = true;
+        self.budget.begin_woken();
         let mut emitted = None;
-        while (emitted.is_none() || self.may_return()) && self.has_credit() {
-            let Some(place) = self.next_woken() else {
+        while emitted.is_none() && self.budget.has_step(Spender::Woken) {
+            let Some(place) = self.run.next_woken() else {
                 break;
             };
             let polled = match self.run.slot_of_woken(place) {
                 Slot::Vacant | Slot::Needed => continue,
-                Slot::Unneeded if self.may_grant_at_once() => self.run.grant(place),
                 Slot::Held | Slot::Unneeded => self.run.poll(place),
             };
-            *self.credit() -= 1;
-            let out = self.settle(place, polled, emit && emitted.is_none());
-            emitted = emitted.or(out);
-            if self.has_ready() && !self.may_return() {
+            self.budget.take_step(Spender::Woken);
+            emitted = self.settle(place, polled, emit);
+            if self.has_ready() {
                 let out = self.serve(emit && emitted.is_none());
                 emitted = emitted.or(out);
             }
         }
-        if self.has_ready() && !self.may_return() {
-            let out = self.serve(emit && emitted.is_none());
-            emitted = emitted.or(out);
-        }
-        self.is_wokens_turn = false;
+        self.budget.begin(Spender::Source);
         emitted
     }
 
-    /// The next place that was woken.
-    #[inline(always)]
-    fn next_woken(&mut self) -> Option<usize> {
-        loop {
-            match self.run.next_woken()? {
-                Woken::Slot(place) => return Some(place),
-                Woken::Source => self.ask_source(),
-            }
-        }
-    }
-
-    /// Before the source is asked out of turn: looks only for who returns, and leaves who holds a slot for the next poll.
+    /// Polls the handlers that were woken while they wait without a slot: who is done waiting goes before what is younger.
     #[cold]
-    fn poll_those_without_slot(&mut self, emit: bool) -> Option<W::Emitted> {
-        self.is_wokens_turn = true;
+    fn poll_returning(&mut self, emit: bool) -> Option<W::Emitted> {
+        let spender = self.budget.begin(Spender::Returning);
         let mut emitted = None;
-        while emitted.is_none() && self.has_credit() {
-            let Some(place) = self.next_woken() else {
+        while self.budget.has_step(Spender::Returning) {
+            let Some(place) = self.run.next_returning() else {
                 break;
             };
-            *self.credit() -= 1;
-            match self.run.slot_of_woken(place) {
-                Slot::Vacant | Slot::Needed => {}
-                Slot::Held if self.run.wake_again(place) => {}
-                Slot::Held | Slot::Unneeded => {
-                    let polled = self.run.poll(place);
-                    emitted = self.settle(place, polled, emit);
+            let polled = match self.run.slot_of_woken(place) {
+                Slot::Vacant | Slot::Needed => continue,
+                // If nobody else may want it, it gets a slot before it is looked at.
+                Slot::Unneeded
+                    if self.has_free_slot() && !self.has_ready() && !self.run.may_return() =>
+                {
+                    self.run.grant(place)
                 }
-            }
+                Slot::Held | Slot::Unneeded => self.run.poll(place),
+            };
+            self.budget.take_step(Spender::Returning);
+            let out = self.settle(place, polled, emit && emitted.is_none());
+            emitted = emitted.or(out);
         }
-        self.is_wokens_turn = false;
+        self.budget.begin(spender);
         emitted
     }
 
     /// Gives free slots to what is ready, the oldest first. Does not stop at a result: what may run is to run.
     fn serve(&mut self, emit: bool) -> Option<W::Emitted> {
         let mut emitted = None;
-        while self.has_free_slot() || self.free_slot_past_failure() {
+        loop {
+            if self.run.may_return() {
+                let out = self.poll_returning(emit && emitted.is_none());
+                emitted = emitted.or(out);
+                if self.run.may_return() && !self.budget.is_source_out_of_turn() {
+                    break;
+                }
+            }
+            if !self.order.catch_up(self.budget.ordering()) {
+                break;
+            }
+            if !self.has_free_slot() && !self.free_slot_past_failure() {
+                break;
+            }
             let going_on = self.ready.peek().map(|&Reverse(ready)| ready);
-            let waiting = self
-                .order
-                .oldest_ready()
-                .map(|ticket| (ticket, self.window.arrival(ticket)));
-            let waiting = waiting.filter(|&(_, arrival)| self.may_start(arrival));
+            let waiting = self.oldest_startable();
             let emit = emit && emitted.is_none();
             let out = match (going_on, waiting) {
                 (None, None) => break,
-                _ if !self.spend_or_begin() => break,
+                _ if !self.budget.spend() => break,
                 (Some(ready), waiting)
                     if waiting.is_none_or(|(_, arrival)| ready.arrival < arrival) =>
                 {
@@ -529,6 +573,7 @@ where
                     if !self.may_start(arrival) {
                         continue;
                     }
+                    self.note_holder(arrival, place);
                     if self.run.is_running(place) {
                         let polled = self.run.grant(place);
                         self.settle(place, polled, emit)
@@ -539,6 +584,7 @@ where
                 (_, Some((ticket, arrival))) => {
                     let place = self.run.vacant();
                     self.run.take(place);
+                    self.note_holder(arrival, place);
                     let item = self.order.start_ready(place);
                     let polled = self.run.start(place, ticket, arrival, item);
                     self.settle(place, polled, emit)
@@ -602,9 +648,11 @@ where
         let now = self.ready.is_empty()
             && self.has_free_slot()
             && self.may_start(arrival)
-            && !self.may_return()
-            && self.spend();
-        if !now {
+            && !self.run.may_return()
+            && self.budget.spend();
+        if now {
+            self.note_holder(arrival, place);
+        } else {
             self.ready.push(Reverse(Ready { arrival, place }));
         }
         now
@@ -650,9 +698,16 @@ where
 
     /// An item has failed, or the source in its place. Only the first in source order counts.
     fn fail(&mut self, arrival: u64, error: E) {
-        self.state = State::Closed;
+        if self.state == State::Open {
+            self.state = State::Closed;
+        }
         if self.may_start(arrival) {
-            self.failure = Some(Failure { arrival, error });
+            let holders = self.failure.take().and_then(|later| later.holders);
+            self.failure = Some(Failure {
+                arrival,
+                error,
+                holders,
+            });
         }
     }
 
@@ -663,35 +718,36 @@ where
             .is_none_or(|failure| arrival < failure.arrival)
     }
 
-    fn ask_source(&mut self) {
-        if self.state == State::Pending {
-            self.state = State::Open;
-        }
-    }
-
     /// Whether the source may be read. What is ready has been served before, so no slot is free if any is left, or the budget
     /// is used up.
     fn may_pull(&self) -> bool {
-        self.state == State::Open
-            && self.has_free_slot()
-            && self.window.has_room(self.limits.look_ahead)
+        self.state == State::Open && self.may_admit()
     }
 
-    /// Whether anything needs but a slot to go on or start.
+    /// Whether one more item may be admitted.
+    fn may_admit(&self) -> bool {
+        self.has_free_slot() && self.window.has_room(self.limits.look_ahead)
+    }
+
+    /// Whether anything needs but a slot to go on or start, or may do so.
     fn has_ready(&self) -> bool {
-        !self.ready.is_empty() || self.order.oldest_ready().is_some()
+        !self.ready.is_empty() || self.order.oldest_ready().is_some() || self.order.is_behind()
     }
 
-    /// Whether a handler that waits without a slot may be done: it goes before anything younger, so it is looked at first.
-    fn may_return(&self) -> bool {
-        self.run.any_without_slot() && self.run.has_woken()
+    /// Whether anything could go on or start at once, or it is not known yet.
+    fn has_startable(&self) -> bool {
+        let going_on = self.ready.peek();
+        self.has_free_slot()
+            && (going_on.is_some_and(|Reverse(ready)| self.may_start(ready.arrival))
+                || self.oldest_startable().is_some()
+                || self.order.is_behind())
     }
 
-    /// Whether a handler that was woken while it waits without a slot gets one before it is looked at: if nobody else may
-    /// want it.
-    #[cold]
-    fn may_grant_at_once(&self) -> bool {
-        self.has_free_slot() && !self.has_ready() && !self.run.has_woken()
+    /// The ticket and arrival number of the oldest item that waits for nothing but a slot.
+    fn oldest_startable(&self) -> Option<(u64, u64)> {
+        let ticket = self.order.oldest_ready()?;
+        let arrival = self.window.arrival(ticket);
+        self.may_start(arrival).then_some((ticket, arrival))
     }
 
     /// A handler past a failure is not waited for: where one before it needs a slot, it goes.
@@ -699,17 +755,53 @@ where
         let Some(failure) = &self.failure else {
             return false;
         };
-        let window = &self.window;
-        let going_on = self.ready.peek().map(|Reverse(ready)| ready.arrival);
-        let waiting = self
-            .order
-            .oldest_ready()
-            .map(|ticket| window.arrival(ticket));
         let is_before = |arrival| arrival < failure.arrival;
-        (going_on.is_some_and(is_before) || waiting.is_some_and(is_before))
-            && self
-                .run
-                .drop_one(|ticket| window.arrival(ticket) >= failure.arrival)
+        let going_on = self.ready.peek();
+        let is_needed = going_on.is_some_and(|Reverse(ready)| is_before(ready.arrival))
+            || self.oldest_startable().is_some();
+        is_needed && self.drop_past_failure()
+    }
+
+    /// Drops who has a slot past the failure, the youngest first, until a slot is free. Each is told once.
+    #[cold]
+    fn drop_past_failure(&mut self) -> bool {
+        let Some(failure) = &mut self.failure else {
+            return false;
+        };
+        let (run, window) = (&self.run, &self.window);
+        let holders = failure.holders.get_or_insert_with(|| {
+            let holder = |(place, ticket)| Ready {
+                arrival: window.arrival(ticket),
+                place,
+            };
+            run.holders().map(holder).collect()
+        });
+        while holders
+            .peek()
+            .is_some_and(|holder| holder.arrival >= failure.arrival)
+        {
+            let Some(Ready { arrival, place }) = holders.pop() else {
+                break;
+            };
+            // Who has finished, or waits without a slot, is left alone, and so is who came after it.
+            let ticket = self.run.holder(place);
+            let is_there = ticket.is_some_and(|ticket| self.window.arrival(ticket) == arrival);
+            if is_there && self.run.drop_one(place) {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// A slot is given away after a failure; an earlier one may follow.
+    fn note_holder(&mut self, arrival: u64, place: usize) {
+        if let Some(holders) = self
+            .failure
+            .as_mut()
+            .and_then(|failure| failure.holders.as_mut())
+        {
+            holders.push(Ready { arrival, place });
+        }
     }
 
     fn has_free_slot(&self) -> bool {
@@ -726,6 +818,7 @@ where
             self.run.clear();
             self.order.clear();
             self.window.clear();
+            self.hand = None;
             // Last: a drop that panics is not an end.
             self.state = State::Ended;
             return match self.failure.take() {
@@ -738,44 +831,9 @@ where
 
     /// Nothing comes out: is all done that could be, or is the budget used up?
     fn idle(&self) -> Turn<W::Emitted, E> {
-        let again = self.woken_credit == 0 || !self.has_credit();
+        let again = self.may_pull() || self.state == State::Woken || self.has_startable();
+        let again =
+            again || (self.state == State::InHand && self.failure.is_none() && self.may_admit());
         Turn::Idle { again }
-    }
-
-    /// As [`spend`](Self::spend), but the first step is free: one handler of ours may use up the task's budget in every poll.
-    fn spend_or_begin(&mut self) -> bool {
-        let may_begin = *self.credit() == EVENTS_PER_POLL;
-        if may_begin {
-            *self.credit() -= 1;
-        }
-        may_begin || self.spend()
-    }
-
-    fn spend(&mut self) -> bool {
-        let has_credit = self.has_credit();
-        if has_credit {
-            *self.credit() -= 1;
-        }
-        has_credit
-    }
-
-    fn has_credit(&self) -> bool {
-        #[cfg(feature = "tokio")]
-        if !tokio::task::coop::has_budget_remaining() {
-            return false;
-        }
-        if self.is_wokens_turn {
-            self.woken_credit > 0
-        } else {
-            self.credit > 0
-        }
-    }
-
-    fn credit(&mut self) -> &mut u32 {
-        if self.is_wokens_turn {
-            &mut self.woken_credit
-        } else {
-            &mut self.credit
-        }
     }
 }

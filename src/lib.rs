@@ -763,6 +763,7 @@ mod access;
 mod alongside;
 mod and_then;
 mod and_then_unordered;
+mod budget;
 pub mod can_run_together;
 mod consumer;
 mod drive;

@@ -19,6 +19,9 @@ pub trait Order<T> {
     /// Whether what an item waits [`behind`](Arrival::Waits) is a place, and all that it waits for.
     const WAITS_BEHIND_PLACES: bool = false;
 
+    /// Whether the steps of an arrival are counted.
+    const COUNTS_STEPS: bool = false;
+
     /// What an item that may start has a claim to, until it [`hold`](Self::hold)s it.
     type Claim;
 
@@ -55,6 +58,21 @@ pub trait Order<T> {
     /// Takes the item that [`oldest_ready`](Self::oldest_ready) named, to be started in this place.
     fn start_ready(&mut self, _place: usize) -> T {
         unreachable!("no item was named")
+    }
+
+    /// How many items the last to arrive was compared with.
+    fn steps_of_arrival(&self) -> u64 {
+        0
+    }
+
+    /// Whether what was released has not been followed up to its end, so that it is not known what is ready.
+    fn is_behind(&self) -> bool {
+        false
+    }
+
+    /// Follows up what was released, in so many steps at the most; what it takes is taken off. Says whether all is done.
+    fn catch_up(&mut self, _steps: &mut u16) -> bool {
+        true
     }
 
     /// How many items wait.

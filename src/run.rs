@@ -9,7 +9,7 @@ use std::task::Waker;
 pub use self::here::InTask;
 #[cfg(feature = "tokio")]
 pub use self::spawned::Spawned;
-pub use crate::slots::{Polled, Slot, Woken};
+pub use crate::slots::{Polled, Slot};
 
 /// Runs handlers, each in a place of its own and each, unless it waits without one, in a slot.
 pub trait Run<T> {
@@ -23,9 +23,6 @@ pub trait Run<T> {
 
     /// How many slots are held.
     fn held(&self) -> usize;
-
-    /// Whether any handler has no slot.
-    fn any_without_slot(&self) -> bool;
 
     /// A vacant place, to be tried with [`start`](Self::start) and, if the handler is pending, taken with
     /// [`take`](Self::take).
@@ -79,16 +76,20 @@ pub trait Run<T> {
     /// A poll begins. Says whether the task slept and nothing of ours woke it.
     fn begin_round(&mut self) -> bool;
 
-    /// Whether anything woken is left of this round.
+    /// Whether a handler that waits without a slot may be done waiting: it was woken, and not looked at since.
+    fn may_return(&mut self) -> bool;
+
+    /// The next to be looked at of those that may be done waiting, as soon as that is known.
+    fn next_returning(&mut self) -> Option<usize>;
+
+    /// Whether anything else that was woken is left of this round.
     fn has_woken(&self) -> bool;
 
     /// What else was woken for this round.
-    fn next_woken(&mut self) -> Option<Woken>;
+    fn next_woken(&mut self) -> Option<usize>;
 
-    /// Leaves a handler that was woken for the next round. Says whether it can: else it is to be looked at now.
-    fn wake_again(&mut self, _place: usize) -> bool {
-        false
-    }
+    /// Whether the source was woken since this was asked last.
+    fn source_woke(&mut self) -> bool;
 
     /// The waker for the source.
     fn source_waker(&self) -> &Waker;
@@ -97,9 +98,14 @@ pub trait Run<T> {
     #[must_use]
     fn sleep(&mut self, task: &Waker) -> bool;
 
-    /// Drops a handler that holds a slot, of those whose ticket is among these. Its place stays taken. Says whether its slot
-    /// is free already.
-    fn drop_one(&mut self, among: impl FnMut(u64) -> bool) -> bool;
+    /// The places whose handlers hold a slot, each with the ticket of its item.
+    fn holders(&self) -> impl Iterator<Item = (usize, u64)>;
+
+    /// The ticket of the item whose handler holds a slot in this place.
+    fn holder(&self, place: usize) -> Option<u64>;
+
+    /// Drops the handler in this place, which holds a slot. Its place stays taken. Says whether its slot is free already.
+    fn drop_one(&mut self, place: usize) -> bool;
 
     /// Drops all handlers.
     fn clear(&mut self);

@@ -1,15 +1,19 @@
 //! The running futures and their wakers. Knows nothing of groups.
 
 mod ready_set;
+mod told_apart;
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-pub use self::ready_set::Woken;
 pub(crate) use self::ready_set::{ReadySet, WakeHandle};
+use self::told_apart::ToldApart;
 use crate::without_slot::{Waits, Wish, poll_handler};
+
+/// How many that were woken are told apart in one go.
+const TOLD_APART_AT_ONCE: u32 = 4_096;
 
 /// Places for running futures, and the slots that they hold. A place is made when it is first needed and used again and
 /// again. A future keeps its place from its first poll to its last; its slot it may give up meanwhile.
@@ -21,6 +25,9 @@ pub(crate) struct Slots<Fut> {
     /// How many futures hold a slot, and how many have none.
     held: usize,
     without: usize,
+    /// Any future has no slot, or is still told apart.
+    tells_apart: bool,
+    told_apart: ToldApart,
 }
 
 struct Place<Fut> {
@@ -28,6 +35,10 @@ struct Place<Fut> {
     /// The ticket of the item that runs here.
     ticket: u64,
     slot: Slot,
+    /// It is among those that were told apart, and was not polled since.
+    is_told_apart: bool,
+    /// The round in which it was last polled and then had no slot.
+    looked_at: u32,
     /// Made when the first future here waits without a slot.
     waits: Option<Arc<Waits>>,
     waker: WakeHandle,
@@ -75,6 +86,8 @@ impl<Fut> Slots<Fut> {
             vacant: Vec::new(),
             held: 0,
             without: 0,
+            tells_apart: false,
+            told_apart: ToldApart::new(),
         }
     }
 
@@ -86,11 +99,6 @@ impl<Fut> Slots<Fut> {
     /// How many of them hold a slot.
     pub(crate) fn held(&self) -> usize {
         self.held
-    }
-
-    /// Whether any of them has none.
-    pub(crate) fn any_without(&self) -> bool {
-        self.without > 0
     }
 
     /// The ticket of the item that runs, or ran last, in this place.
@@ -119,6 +127,8 @@ impl<Fut> Slots<Fut> {
             future: Box::pin(None),
             ticket: 0,
             slot: Slot::Vacant,
+            is_told_apart: false,
+            looked_at: 0,
             waits: None,
             waker: self.ready.add_slot(place),
         });
@@ -137,24 +147,113 @@ impl<Fut> Slots<Fut> {
         self.vacant.push(place);
     }
 
-    /// A poll begins. Says whether the task slept and nothing of ours woke it.
+    /// A poll begins, and with it a round. Says whether the task slept and nothing of ours woke it.
     pub(crate) fn begin_round(&mut self) -> bool {
+        if self.tells_apart {
+            return self.begin_round_apart();
+        }
         self.ready.begin_round()
     }
 
-    /// Whether anything woken is left of this round.
-    pub(crate) fn has_woken(&self) -> bool {
+    #[cold]
+    fn begin_round_apart(&mut self) -> bool {
+        if self.without == 0 {
+            self.told_apart.forget_returning();
+        }
+        self.told_apart.begin_round();
+        let mut left = TOLD_APART_AT_ONCE;
+        self.tell_apart(true, &mut left);
+        let unexplained = self.ready.begin_round();
+        self.tell_apart(true, &mut left);
+        self.tells_apart = self.without > 0 || !self.told_apart.is_empty();
+        unexplained
+    }
+
+    /// Takes what is left of what was woken, but no more than so many.
+    fn tell_apart(&mut self, is_of_round: bool, left: &mut u32) {
+        while *left > 0 {
+            let Some(woken) = self.ready.next() else {
+                return;
+            };
+            *left -= 1;
+            let place = &mut self.places[woken];
+            if place.is_told_apart {
+                continue;
+            }
+            match place.slot {
+                Slot::Held => self.told_apart.push_holder(woken, is_of_round),
+                Slot::Unneeded => self.told_apart.push_returning(woken, place.looked_at),
+                Slot::Vacant | Slot::Needed => continue,
+            }
+            place.is_told_apart = true;
+        }
+    }
+
+    /// Whether a future that has no slot may be done waiting: it was woken, and not looked at since.
+    pub(crate) fn may_return(&mut self) -> bool {
+        self.tells_apart && self.look_for_returning()
+    }
+
+    #[cold]
+    fn look_for_returning(&mut self) -> bool {
+        if self.without == 0 {
+            return false;
+        }
+        let mut left = TOLD_APART_AT_ONCE;
+        self.tell_apart(true, &mut left);
+        if !self.ready.has_next() {
+            // What was woken during this poll. It may have been polled already, and then it is not of this round.
+            let unexplained = self.ready.begin_round();
+            debug_assert!(!unexplained, "the task does not sleep while it is polled");
+            self.tell_apart(false, &mut left);
+        }
+        while let Some(place) = self.told_apart.returning() {
+            let place = &self.places[place];
+            if place.is_told_apart && place.slot == Slot::Unneeded {
+                return true;
+            }
+            self.told_apart.pop_returning();
+        }
+        // What was not told apart yet may have no slot.
         self.ready.has_next()
     }
 
+    /// The next that may be done waiting, if it is known already.
+    pub(crate) fn next_returning(&mut self) -> Option<usize> {
+        let place = self.told_apart.pop_returning()?;
+        self.places[place].is_told_apart = false;
+        Some(place)
+    }
+
+    /// Whether anything woken is left of this round, besides what may be done waiting.
+    pub(crate) fn has_woken(&self) -> bool {
+        self.ready.has_next() || (self.tells_apart && self.told_apart.has_holder())
+    }
+
     /// What else was woken for this round.
-    pub(crate) fn next_woken(&mut self) -> Option<Woken> {
+    pub(crate) fn next_woken(&mut self) -> Option<usize> {
+        if self.tells_apart {
+            return self.next_apart();
+        }
         self.ready.next()
     }
 
-    /// Leaves a future that was woken for the next round.
-    pub(crate) fn wake_again(&mut self, place: usize) {
-        self.places[place].waker.as_waker().wake_by_ref();
+    #[cold]
+    fn next_apart(&mut self) -> Option<usize> {
+        while let Some(woken) = self.told_apart.pop_holder() {
+            let place = &mut self.places[woken];
+            if std::mem::take(&mut place.is_told_apart) {
+                return Some(woken);
+            }
+        }
+        let woken = self.ready.next()?;
+        self.places[woken].is_told_apart = false;
+        Some(woken)
+    }
+
+    /// Whether the source was woken since this was asked last.
+    pub(crate) fn source_woke(&mut self) -> bool {
+        self.ready.source_woke()
     }
 
     pub(crate) fn source_waker(&self) -> &Waker {
@@ -164,32 +263,36 @@ impl<Fut> Slots<Fut> {
     /// Says whether the task may sleep.
     #[must_use]
     pub(crate) fn sleep(&mut self, task: &Waker) -> bool {
-        self.ready.sleep(task)
+        (!self.tells_apart || self.told_apart.is_empty()) && self.ready.sleep(task)
     }
 
-    /// Drops a future that holds a slot, of those whose ticket is among these. Its place stays taken.
-    pub(crate) fn drop_one(&mut self, mut among: impl FnMut(u64) -> bool) -> bool {
-        let place = self
-            .places
-            .iter_mut()
-            .find(|place| place.slot == Slot::Held && among(place.ticket));
-        let Some(place) = place else {
-            return false;
-        };
+    /// The places whose futures hold a slot, each with the ticket of its item.
+    pub(crate) fn holders(&self) -> impl Iterator<Item = (usize, u64)> {
+        let places = (0..).zip(&self.places);
+        let held = places.filter(|(_, here)| here.slot == Slot::Held);
+        held.map(|(place, here)| (place, here.ticket))
+    }
+
+    /// Drops the future in this place, which holds a slot. The place stays taken.
+    pub(crate) fn drop_one(&mut self, place: usize) {
+        let place = &mut self.places[place];
         self.held -= 1;
         place.slot = Slot::Vacant;
+        place.is_told_apart = false;
         place.future.set(None);
-        true
     }
 
     /// Drops all futures.
     pub(crate) fn clear(&mut self) {
         for place in &mut self.places {
             place.slot = Slot::Vacant;
+            place.is_told_apart = false;
             place.future.set(None);
         }
         self.held = 0;
         self.without = 0;
+        self.tells_apart = false;
+        self.told_apart.clear();
     }
 }
 
@@ -211,6 +314,8 @@ impl<Fut: Future> Slots<Fut> {
             }
             (Poll::Pending, Wish::None) => {
                 here.slot = Slot::Unneeded;
+                here.looked_at = self.told_apart.round();
+                self.tells_apart = true;
                 self.without += 1;
             }
         }
@@ -241,6 +346,8 @@ impl<Fut: Future> Slots<Fut> {
             }
             (Poll::Pending, Wish::None) => {
                 here.slot = Slot::Unneeded;
+                here.looked_at = self.told_apart.round();
+                self.tells_apart = true;
                 *count -= 1;
                 self.without += 1;
                 Polled::Pending

@@ -330,9 +330,10 @@ fn a_failure_while_the_caller_is_busy_comes_out_when_it_returns() {
         gates.open(10);
         advance(&mut task);
         assert!(!task.has_terminated(), "{verb:?}");
-        feed.push(Ok(40));
+        feed.push_silently(Ok(40));
+        feed.push(Ok(50));
         advance(&mut task);
-        assert_eq!(feed.pulled(), 3, "{verb:?}");
+        assert_eq!(feed.pulled(), 4, "what was asked for before, {verb:?}");
         assert_eq!(
             outcomes(&mut task),
             [Some(Ok(10)), Some(Err(20)), None],

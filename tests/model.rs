@@ -5,11 +5,15 @@
 mod log;
 mod support;
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::future::{Future as _, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::task::Poll;
 
+use futures::future::FutureExt as _;
+use ordered_by_group::without_slot;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -18,6 +22,12 @@ use self::log::{Arrival, By, Log, arrival, key, relation};
 use self::support::{
     Counts, End, Event, Feed, Gates, Handed, Setup, Task, VERBS, Verb, message, poll_panics,
 };
+
+/// The wait without a slot of an item is at the gate of this many more.
+const WAIT: u32 = 1_000;
+
+/// In how many polls at the most anyone waits for another.
+const MOST_POLLS: u32 = 4;
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -95,9 +105,42 @@ fn plan(by: impl Strategy<Value = By>) -> impl Strategy<Value = Plan> {
         )
 }
 
+/// What the model sees of the operator's calls.
+#[derive(Clone, Default)]
+struct Seen {
+    /// How often each handler was polled.
+    polls: Rc<RefCell<BTreeMap<u32, usize>>>,
+    /// The items that were admitted, in this order.
+    admitted: Rc<RefCell<Vec<u32>>>,
+}
+
 impl Plan {
-    fn spawn(&self, feed: &Feed<Result<u32, u32>>, gates: &Gates) -> Task {
-        let mut setup = Setup::new(self.verb, self.max_parallel).look_ahead(self.look_ahead);
+    fn spawn(&self, feed: &Feed<Result<u32, u32>>, gates: &Gates, seen: &Seen) -> Task {
+        let (log, gated, polls) = (Rc::clone(&self.log), gates.clone(), Rc::clone(&seen.polls));
+        let handler = move |item| {
+            let handling = gated.handle(item);
+            let wait = log.waits_without_slot(item).then(|| gated.clone());
+            let mut handler = Box::pin(async move {
+                if let Some(gates) = wait {
+                    let _ = without_slot(gates.handle(WAIT + item)).await;
+                }
+                handling.await
+            });
+            let polls = Rc::clone(&polls);
+            poll_fn(move |cx| {
+                *polls.borrow_mut().entry(item).or_default() += 1;
+                handler.as_mut().poll(cx)
+            })
+            .boxed_local()
+        };
+        let admitted = Rc::clone(&seen.admitted);
+        let mut setup = Setup::new(self.verb, self.max_parallel)
+            .look_ahead(self.look_ahead)
+            .handler(handler)
+            .offset(move |item| {
+                admitted.borrow_mut().push(item);
+                item
+            });
         if self.is_partitioned {
             setup = setup.partition(|_| 0);
         }
@@ -114,6 +157,7 @@ struct Run {
     feed: Feed<Result<u32, u32>>,
     gates: Gates,
     task: Task,
+    seen: Seen,
     pushed: usize,
     out: Vec<Handed>,
     /// Running handlers that were woken and not polled since, and how many polls each had before.
@@ -122,13 +166,34 @@ struct Run {
     replayed: usize,
     finished: BTreeSet<u32>,
     dropped: BTreeSet<u32>,
-    /// The first item that failed, as far as is known, and how much was read when it was known.
+    /// The first item that failed, as far as is known, and how much may be read since it is known.
     failed: Option<u32>,
-    pulled_at_failure: Option<usize>,
+    read_at_most: Option<usize>,
+    /// For how many polls each has waited for the others.
+    starving: Starving,
     /// The last poll came to a result, after which a consumer polls again without a wake.
     has_emitted: bool,
     end: Option<Result<(), u32>>,
     panicked: bool,
+}
+
+/// How it was before a poll.
+struct Before {
+    source_polls: usize,
+    /// It could be read, or is to be polled on.
+    source_waits: bool,
+    /// Who was woken, with a slot and without.
+    woken: Vec<u32>,
+    returning: Vec<u32>,
+    polls: BTreeMap<u32, usize>,
+}
+
+#[derive(Default)]
+struct Starving {
+    source: u32,
+    woken: u32,
+    returning: u32,
+    results: u32,
 }
 
 impl Run {
@@ -144,12 +209,14 @@ impl Run {
         }
         let feed = Feed::new([]);
         let plan = Rc::new(plan);
-        let task = plan.spawn(&feed, &gates);
+        let seen = Seen::default();
+        let task = plan.spawn(&feed, &gates, &seen);
         Self {
             plan,
             feed,
             gates,
             task,
+            seen,
             pushed: 0,
             out: vec![],
             woken: BTreeSet::new(),
@@ -158,7 +225,8 @@ impl Run {
             finished: BTreeSet::new(),
             dropped: BTreeSet::new(),
             failed: None,
-            pulled_at_failure: None,
+            read_at_most: None,
+            starving: Starving::default(),
             has_emitted: false,
             end: None,
             panicked: false,
@@ -192,11 +260,10 @@ impl Run {
             Step::WakeSource => self.feed.wake(),
             Step::Open(index) => self.open(index),
             Step::Wake(index) => {
-                let running = self.gates.running();
+                let running = self.running();
                 if !running.is_empty() {
                     let item = *index.get(&running);
-                    self.woken.insert(item);
-                    self.gates.wake(item);
+                    self.wake(item);
                 }
             }
             Step::Poll => self.poll(false),
@@ -204,19 +271,53 @@ impl Run {
         }
     }
 
-    fn open(&mut self, index: &Index) {
-        let running = self.gates.running();
-        if running.is_empty() {
-            return;
-        }
-        let item = *index.get(&running);
-        if let Some(end) = self.plan.log.end(item) {
+    /// The items whose handlers exist.
+    fn running(&self) -> Vec<u32> {
+        let running = self.gates.running().into_iter();
+        running.filter(|item| *item < WAIT).collect()
+    }
+
+    /// Whether a handler waits without a slot, or is done waiting and has none yet.
+    fn is_without_slot(&self, item: u32) -> bool {
+        let waits = self.plan.log.waits_without_slot(item) && self.gates.polls(WAIT + item) > 0;
+        waits && self.gates.polls(item) == 0
+    }
+
+    /// Whether a handler was seen to be done waiting, and has no slot yet.
+    fn needs_slot(&self, item: u32) -> bool {
+        self.is_without_slot(item) && self.gates.finished().contains(&(WAIT + item))
+    }
+
+    /// Wakes a handler where it waits.
+    fn wake(&mut self, item: u32) {
+        self.woken.insert(item);
+        self.gates.wake(if self.is_without_slot(item) {
+            WAIT + item
+        } else {
+            item
+        });
+    }
+
+    /// Ends the wait of a handler, or the handler.
+    fn end(&mut self, item: u32) {
+        if self.is_without_slot(item) {
+            self.woken.insert(item);
+            self.gates.open(WAIT + item);
+        } else if let Some(end) = self.plan.log.end(item) {
             self.woken.insert(item);
             self.gates.end(item, end);
         }
     }
 
+    fn open(&mut self, index: &Index) {
+        let running = self.running();
+        if !running.is_empty() {
+            self.end(*index.get(&running));
+        }
+    }
+
     fn poll(&mut self, is_busy: bool) {
+        let before = self.look_around();
         let polled = catch_unwind(AssertUnwindSafe(|| {
             if is_busy {
                 self.task.enter(|cx, mut subject| subject.advance(cx));
@@ -254,6 +355,7 @@ impl Run {
             assert!(!self.task.has_terminated());
             self.check_counts();
             self.check_nothing_stands_idle(is_pending, is_busy);
+            self.check_nobody_starves(before, is_pending && !is_busy);
         }
     }
 
@@ -293,15 +395,19 @@ impl Run {
         }
     }
 
-    /// Each running handler was polled once if it was woken, and not at all if it was not.
+    /// Each running handler was polled once if it was woken, and not at all if it was not; one that is done waiting once
+    /// without a slot and once with it.
     fn check_polls(&mut self) {
-        for item in self.gates.called() {
-            let polls = self.gates.polls(item);
+        let now = self.seen.polls.borrow().clone();
+        for (item, polls) in now {
             match self.polls.insert(item, polls) {
                 None => assert!(polls <= 1, "{item} is polled {polls} times as it starts"),
                 Some(before) => {
-                    assert!(polls <= before + 1, "{item} is polled twice");
-                    let was_woken = polls == before || self.woken.remove(&item);
+                    let waits = self.plan.log.waits_without_slot(item);
+                    let most = before + 1 + usize::from(waits);
+                    assert!(polls <= most, "{item} is polled twice");
+                    // Who got its slot only now was seen to be done waiting before.
+                    let was_woken = polls == before || self.woken.remove(&item) || waits;
                     assert!(was_woken, "{item} is polled without a wake");
                 }
             }
@@ -313,6 +419,8 @@ impl Run {
         let events = self.gates.events();
         for (at, event) in events.iter().enumerate().skip(self.replayed) {
             match *event {
+                Event::Called(item) | Event::Finished(item) | Event::Dropped(item)
+                    if item >= WAIT => {}
                 Event::Called(item) => {
                     assert!(
                         self.failed.is_none_or(|failed| item < failed),
@@ -332,6 +440,9 @@ impl Run {
                             .find(|older| *older < item);
                         assert_eq!(overtaken, None, "overtaken by {item}");
                     }
+                    let returning = self.returning_before(&events[..at]).into_iter();
+                    let overtaken = returning.filter(|older| *older < item).last();
+                    assert_eq!(overtaken, None, "done waiting, and overtaken by {item}");
                 }
                 Event::Finished(item) => {
                     self.finished.insert(item);
@@ -355,9 +466,23 @@ impl Run {
         }
         if self.failed.is_some() {
             let pulled = self.feed.pulled();
-            let before = *self.pulled_at_failure.get_or_insert(pulled);
-            assert_eq!(pulled, before, "the source is read past a failure");
+            let asked = usize::from(self.feed.is_asked());
+            let most = *self.read_at_most.get_or_insert(pulled + asked);
+            assert!(pulled <= most, "the source is read past a failure");
         }
+    }
+
+    /// Who was seen to be done waiting by then, and had no slot again.
+    fn returning_before(&self, events: &[Event]) -> Vec<u32> {
+        let done = events.iter().filter_map(|event| match event {
+            Event::Finished(item) => item.checked_sub(WAIT),
+            _ => None,
+        });
+        let has_slot = |item: &u32| {
+            // With a slot it goes on at once: it drops its wait.
+            events.contains(&Event::Dropped(WAIT + item)) || events.contains(&Event::Dropped(*item))
+        };
+        done.filter(|item| !has_slot(item)).collect()
     }
 
     fn fail(&mut self, item: u32) {
@@ -366,10 +491,24 @@ impl Run {
 
     /// What is admitted and not finished.
     fn unfinished(&self) -> Vec<u32> {
-        let pulled = (0..self.feed.pulled() as u32).filter(|item| !self.plan.log.is_error(*item));
-        pulled
-            .filter(|item| !self.finished.contains(item))
-            .collect()
+        let admitted = self.seen.admitted.borrow();
+        let unfinished = admitted.iter().filter(|item| !self.finished.contains(item));
+        unfinished.copied().collect()
+    }
+
+    /// What was read and not admitted.
+    fn in_hand(&self) -> Option<u32> {
+        let admitted = self.seen.admitted.borrow();
+        let read = (0..self.feed.pulled() as u32).filter(|item| !self.plan.log.is_error(*item));
+        let in_hand: Vec<_> = read.filter(|item| !admitted.contains(item)).collect();
+        assert!(in_hand.len() <= 1, "{in_hand:?} are in hand");
+        in_hand.first().copied()
+    }
+
+    /// How many handlers hold a slot.
+    fn held(&self) -> usize {
+        let running = self.running().into_iter();
+        running.filter(|item| !self.is_without_slot(*item)).count()
     }
 
     /// What may start: it waits, nothing unfinished is in its way, and nothing before it has failed.
@@ -393,15 +532,15 @@ impl Run {
             groups,
         } = self.task.counts();
         let unfinished = self.unfinished();
-        assert_eq!(running, self.gates.live());
-        assert!(running <= self.plan.max_parallel, "{running} run");
-        assert_eq!(running + waiting, unfinished.len());
-        let errors = self.plan.log[..self.feed.pulled()].iter();
-        let errors = errors
-            .filter(|arrival| matches!(arrival, Arrival::Error))
-            .count();
-        let admitted = self.feed.pulled() - errors - self.out.len();
-        assert_eq!(running + waiting + finished, admitted);
+        assert_eq!(running, self.running().len());
+        let held = self.held();
+        assert!(held <= self.plan.max_parallel, "{held} have a slot");
+        // Past a failure, a handler goes where one before it needs its slot.
+        let gone = |item: &&u32| self.dropped.contains(*item) && !self.is_before_failure(**item);
+        let gone = unfinished.iter().filter(gone).count();
+        assert_eq!(running + waiting + gone, unfinished.len());
+        let admitted = self.seen.admitted.borrow().len() - self.out.len();
+        assert_eq!(running + waiting + gone + finished, admitted);
         assert!(admitted <= self.plan.look_ahead, "{admitted} are admitted");
         assert_eq!(self.task.unfinished(), unfinished);
         let accesses = unfinished
@@ -415,15 +554,31 @@ impl Run {
     }
 
     fn check_nothing_stands_idle(&self, is_pending: bool, is_busy: bool) {
-        let has_slot = self.gates.live() < self.plan.max_parallel;
+        let has_slot = self.held() < self.plan.max_parallel;
         let ready = self.ready(&self.gates.events());
-        assert!(!has_slot || ready.is_empty(), "{ready:?} stand idle");
+        let needs_slot = |item: &u32| self.needs_slot(*item) && self.is_before_failure(*item);
+        let returning: Vec<_> = self.running().into_iter().filter(needs_slot).collect();
+        if has_slot {
+            let unseen = self.running().into_iter();
+            let mut unseen = unseen.filter(|item| self.may_be_done_waiting(*item));
+            assert!(
+                returning.is_empty(),
+                "{returning:?} are done, and stand idle"
+            );
+            // What was woken during this poll is looked at in the next.
+            assert!(
+                ready.is_empty() || unseen.next().is_some(),
+                "{ready:?} stand idle"
+            );
+        }
         if !is_pending || self.task.is_woken() {
             return;
         }
-        let running = self.gates.running().into_iter();
+        let running = self.running().into_iter();
+        let running = running.filter(|item| !self.needs_slot(*item));
         let unseen: Vec<_> = running.filter(|item| self.woken.contains(item)).collect();
         assert!(unseen.is_empty(), "{unseen:?} are woken and not polled");
+        assert!(!self.feed.is_owed_a_poll(), "the source is not polled on");
         let Counts {
             running,
             waiting,
@@ -433,19 +588,88 @@ impl Run {
         let has_room = running + waiting + finished < self.plan.look_ahead;
         if has_slot && has_room && self.failed.is_none() {
             assert!(self.feed.is_dry(), "the source is not asked");
+            assert_eq!(self.in_hand(), None, "what was read is not admitted");
         }
         if !is_busy {
-            let held_back = self.finished.iter().find(|&&item| {
-                let is_next = !self.plan.verb.in_source_order() || item as usize == self.out.len();
-                let is_out = self.out.iter().any(|handed| handed.item == item);
-                let is_good = matches!(
-                    self.plan.log[item as usize],
-                    Arrival::Item { end: End::Ok, .. }
-                );
-                is_next && is_good && !is_out
-            });
+            let held_back = self.held_back();
             assert_eq!(held_back, None, "a finished result does not come out");
         }
+    }
+
+    /// A result that could come out.
+    fn held_back(&self) -> Option<u32> {
+        let mut finished = self.finished.iter().copied();
+        finished.find(|&item| {
+            let is_next = !self.plan.verb.in_source_order() || item as usize == self.out.len();
+            let is_out = self.out.iter().any(|handed| handed.item == item);
+            let is_good = matches!(
+                self.plan.log[item as usize],
+                Arrival::Item { end: End::Ok, .. }
+            );
+            is_next && is_good && !is_out
+        })
+    }
+
+    fn is_before_failure(&self, item: u32) -> bool {
+        self.failed.is_none_or(|failed| item < failed)
+    }
+
+    /// Whether a handler was woken while it waits, and not looked at since.
+    fn may_be_done_waiting(&self, item: u32) -> bool {
+        self.is_without_slot(item) && !self.needs_slot(item) && self.woken.contains(&item)
+    }
+
+    fn look_around(&self) -> Before {
+        let (returning, woken) = self
+            .running()
+            .into_iter()
+            .filter(|item| self.woken.contains(item) && !self.needs_slot(*item))
+            .partition(|item| self.is_without_slot(*item));
+        let Counts {
+            running,
+            waiting,
+            finished,
+            ..
+        } = self.task.counts();
+        let has_room = running + waiting + finished < self.plan.look_ahead;
+        let may_read = self.held() < self.plan.max_parallel && has_room && self.failed.is_none();
+        let is_ready = !self.ready(&self.gates.events()).is_empty();
+        let is_unread = may_read && !is_ready && !self.feed.is_dry() && self.in_hand().is_none();
+        Before {
+            source_polls: self.feed.polls(),
+            source_waits: self.feed.is_owed_a_poll() || is_unread,
+            woken,
+            returning,
+            polls: self.seen.polls.borrow().clone(),
+        }
+    }
+
+    /// Of the source, woken handlers, those that return and results, none waits long for another.
+    fn check_nobody_starves(&mut self, before: Before, could_give: bool) {
+        let polls = self.seen.polls.borrow().clone();
+        let none_went = |items: &Vec<u32>| {
+            let went = |item| polls.get(item) != before.polls.get(item);
+            !items.is_empty() && !items.iter().any(went)
+        };
+        let source_waits = before.source_waits && self.feed.polls() == before.source_polls;
+        let result_waits = could_give && self.held_back().is_some();
+        let count = |counted: &mut u32, waits: bool, who: &str| {
+            *counted = if waits { *counted + 1 } else { 0 };
+            assert!(*counted <= MOST_POLLS, "{who}: for {counted} polls");
+        };
+        let starving = &mut self.starving;
+        count(&mut starving.source, source_waits, "the source waits");
+        count(
+            &mut starving.woken,
+            none_went(&before.woken),
+            "the woken wait",
+        );
+        count(
+            &mut starving.returning,
+            none_went(&before.returning),
+            "those that return wait",
+        );
+        count(&mut starving.results, result_waits, "a result waits");
     }
 
     /// Lets everything arrive and end; polls only if there was a wake.
@@ -458,14 +682,11 @@ impl Run {
                 self.poll(false);
                 continue;
             }
-            let running = self.gates.running();
-            assert!(!running.is_empty(), "it stands still");
-            let last = running[running.len() - 1];
+            let running = self.running();
+            let last = running.into_iter().rfind(|item| !self.needs_slot(*item));
+            let last = last.expect("it stands still");
             let opened = self.gates.polls(last);
-            if let Some(end) = self.plan.log.end(last) {
-                self.woken.insert(last);
-                self.gates.end(last, end);
-            }
+            self.end(last);
             assert!(
                 self.task.is_woken(),
                 "the wake of {last} is lost after {opened} polls"

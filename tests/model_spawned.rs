@@ -7,6 +7,7 @@
 mod log;
 mod support;
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::{Future, pending, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -131,8 +132,19 @@ fn plan() -> impl Strategy<Value = Plan> {
 
 impl Plan {
     /// Called in the runtime.
-    fn spawn(&self, feed: &Feed<Result<u32, u32>>, board: &Board) -> Task {
-        let mut setup = Setup::new(self.verb, self.max_parallel).look_ahead(self.look_ahead);
+    fn spawn(
+        &self,
+        feed: &Feed<Result<u32, u32>>,
+        board: &Board,
+        admitted: &Rc<RefCell<Vec<u32>>>,
+    ) -> Task {
+        let admitted = Rc::clone(admitted);
+        let mut setup = Setup::new(self.verb, self.max_parallel)
+            .look_ahead(self.look_ahead)
+            .offset(move |item| {
+                admitted.borrow_mut().push(item);
+                item
+            });
         if let Some(partitions) = self.partitions.clone() {
             setup = setup.partition(move |item| partitions[item as usize]);
         }
@@ -440,6 +452,8 @@ struct Run {
     feed: Feed<Result<u32, u32>>,
     board: Board,
     task: Task,
+    /// The items that were admitted, in this order.
+    admitted: Rc<RefCell<Vec<u32>>>,
     pushed: usize,
     out: Vec<Handed>,
     end: Option<Result<(), u32>>,
@@ -458,12 +472,14 @@ impl Run {
     fn new(plan: Plan, opens_itself: bool) -> Self {
         let feed = Feed::new([]);
         let board = Board::new(&plan, opens_itself);
-        let task = plan.spawn(&feed, &board);
+        let admitted = Rc::default();
+        let task = plan.spawn(&feed, &board, &admitted);
         Self {
             plan,
             feed,
             board,
             task,
+            admitted,
             pushed: 0,
             out: vec![],
             end: None,
@@ -531,9 +547,7 @@ impl Run {
     }
 
     fn admitted(&self) -> usize {
-        let pulled = 0..self.feed.pulled() as u32;
-        let items = pulled.filter(|item| !self.plan.log.is_error(*item));
-        items.count() - self.out.len()
+        self.admitted.borrow().len() - self.out.len()
     }
 
     fn hand_over(&mut self, handed: Handed) {
@@ -609,8 +623,12 @@ impl Run {
     fn check_nothing_stands_idle(&mut self) {
         let log = &self.plan.log;
         let state = self.board.state();
-        let pulled: Vec<_> = (0..self.feed.pulled() as u32).collect();
-        let error = pulled.iter().copied().find(|item| log.is_error(*item));
+        let pulled = 0..self.feed.pulled() as u32;
+        let error = pulled.clone().find(|item| log.is_error(*item));
+        let admitted = self.admitted.borrow();
+        let in_hand = pulled.filter(|item| !log.is_error(*item) && !admitted.contains(item));
+        let in_hand: Vec<_> = in_hand.collect();
+        assert!(in_hand.len() <= 1, "{in_hand:?} are in hand");
         let failed = state.finished.iter().copied();
         let failed = failed.filter(|item| log.end(*item) == Some(End::Err));
         let failed = failed.chain(error).min();
@@ -621,10 +639,10 @@ impl Run {
             let mut earlier = state.waits_for[item as usize].iter();
             earlier.any(|earlier| !state.dropped.contains(earlier))
         };
-        let ready = pulled
+        let ready = admitted
             .iter()
             .copied()
-            .filter(|item| !log.is_error(*item) && !is_called(item) && !is_held_up(*item));
+            .filter(|item| !is_called(item) && !is_held_up(*item));
         let asks = state.handlers.iter().filter(|(_, handler)| handler.asks);
         let queue = ready.chain(asks.map(|(item, _)| *item)).filter(may_start);
         let queue: BTreeSet<_> = queue.collect();
@@ -643,7 +661,9 @@ impl Run {
         let has_slot = slots.len() < self.plan.max_parallel;
         if failed.is_none() && has_slot && has_room {
             assert!(self.feed.is_dry(), "the source is not asked");
+            assert_eq!(in_hand, [], "what was read is not admitted");
         }
+        assert!(!self.feed.is_owed_a_poll(), "the source is not polled on");
         let is_out = |item: &u32| self.out.iter().any(|handed| handed.item == *item);
         let held_back = state
             .finished
@@ -658,7 +678,9 @@ impl Run {
             });
         assert_eq!(held_back, None, "a finished result does not come out");
         if failed.is_none() {
-            let unfinished = pulled.iter().filter(|item| !state.finished.contains(item));
+            let unfinished = admitted
+                .iter()
+                .filter(|item| !state.finished.contains(item));
             let unfinished: Vec<_> = unfinished.copied().collect();
             assert_eq!(self.task.unfinished(), unfinished);
             let keys = unfinished.iter().flat_map(|item| log.accesses(*item));
@@ -675,7 +697,7 @@ impl Run {
         let waiting = state.handlers.iter().filter(|(_, handler)| handler.waits);
         let waiting = waiting.map(|(item, _)| *item).collect();
         let seen = state.events.len();
-        drop(state);
+        drop((state, admitted));
         (self.waiting, self.queue, self.seen) = (waiting, queue, seen);
     }
 
@@ -848,7 +870,7 @@ fn check_on_one_thread(plan: Plan) {
         let empty = {
             let _inside = test.runtime.enter();
             let gone = Board::new(&test.run.plan, false);
-            test.run.plan.spawn(&Feed::new([]), &gone)
+            test.run.plan.spawn(&Feed::new([]), &gone, &Rc::default())
         };
         drop(std::mem::replace(&mut test.run.task, empty));
         test.work();

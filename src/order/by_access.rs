@@ -29,6 +29,8 @@ pub struct ByAccess<A, K, S, T> {
     items: Slab<Item<T>>,
     running: ByPlace,
     ready: ReadyItems,
+    /// Queues whose front is empty, so that their next claims come into force; some have been seen to.
+    emptied: Vec<usize>,
     /// The keys of the item that has just arrived.
     arriving: Vec<Arriving<K>>,
     arrived: u64,
@@ -141,6 +143,7 @@ impl<A, K, S, T> ByAccess<A, K, S, T> {
             items: Slab::new(),
             running: ByPlace::new(),
             ready: ReadyItems::new(),
+            emptied: Vec::new(),
             arriving: Vec::new(),
             arrived: 0,
             waiting: 0,
@@ -224,7 +227,7 @@ impl<A, K, S, T> ByAccess<A, K, S, T> {
         self.items[item].held_up += 1;
     }
 
-    /// A claim is given up; what is next in its queue may come into force.
+    /// A claim is given up; what is next in its queue may come into force, when the order catches up.
     fn give_up(&mut self, claim: Claim) {
         let here = &mut self.queues[claim.queue];
         here.in_force -= 1;
@@ -236,29 +239,33 @@ impl<A, K, S, T> ByAccess<A, K, S, T> {
             self.keys.remove(claim.queue);
             return;
         }
-        here.shared = self.claims[here.first].shared;
-        while here.first != NONE {
-            let Claim {
-                shared,
-                item,
-                next_of_queue,
-                ..
-            } = self.claims[here.first];
-            if here.in_force > 0 && !(here.shared && shared) {
-                break;
-            }
-            here.in_force += 1;
-            here.first = next_of_queue;
-            if next_of_queue == NONE {
-                here.last = NONE;
-            }
-            let item_in_force = &mut self.items[item];
-            item_in_force.held_up -= 1;
-            if item_in_force.held_up == 0 {
-                let arrival = item_in_force.arrival;
-                self.ready.push(arrival, item);
-            }
+        self.emptied.push(claim.queue);
+    }
+
+    /// Brings the next claim of a queue into force, if it may be. Says whether it was.
+    fn bring_into_force(&mut self, queue: usize) -> bool {
+        // What is named here may be gone, and another may have its index.
+        let Some(here) = self.queues.get_mut(queue) else {
+            return false;
+        };
+        let Some(claim) = self.claims.get(here.first) else {
+            return false;
+        };
+        if here.in_force > 0 && !(here.shared && claim.shared) {
+            return false;
         }
+        here.shared = claim.shared;
+        here.in_force += 1;
+        here.first = claim.next_of_queue;
+        if here.first == NONE {
+            here.last = NONE;
+        }
+        let item = &mut self.items[claim.item];
+        item.held_up -= 1;
+        if item.held_up == 0 {
+            self.ready.push(item.arrival, claim.item);
+        }
+        true
     }
 }
 
@@ -355,6 +362,23 @@ where
         }
     }
 
+    fn is_behind(&self) -> bool {
+        !self.emptied.is_empty()
+    }
+
+    fn catch_up(&mut self, steps: &mut u16) -> bool {
+        while let Some(&queue) = self.emptied.last() {
+            if *steps == 0 {
+                return false;
+            }
+            *steps -= 1;
+            if !self.bring_into_force(queue) {
+                self.emptied.pop();
+            }
+        }
+        true
+    }
+
     fn oldest_ready(&self) -> Option<u64> {
         let item = self.ready.oldest()?;
         Some(self.items[item].ticket)
@@ -379,6 +403,7 @@ where
     fn clear(&mut self) {
         self.items.clear();
         self.ready.clear();
+        self.emptied.clear();
         self.claims.clear();
         self.queues.clear();
         self.keys.clear();

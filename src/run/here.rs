@@ -5,7 +5,7 @@ use std::future::Future;
 use std::marker::PhantomData;
 use std::task::Waker;
 
-use super::{Polled, Run, RunWith, Slot, Woken};
+use super::{Polled, Run, RunWith, Slot};
 use crate::slots::Slots;
 use crate::verdict::Verdict;
 
@@ -53,10 +53,6 @@ where
 
     fn held(&self) -> usize {
         self.slots.held()
-    }
-
-    fn any_without_slot(&self) -> bool {
-        self.slots.any_without()
     }
 
     fn vacant(&mut self) -> usize {
@@ -109,17 +105,24 @@ where
         self.slots.begin_round()
     }
 
+    fn may_return(&mut self) -> bool {
+        self.slots.may_return()
+    }
+
+    fn next_returning(&mut self) -> Option<usize> {
+        self.slots.next_returning()
+    }
+
     fn has_woken(&self) -> bool {
         self.slots.has_woken()
     }
 
-    fn next_woken(&mut self) -> Option<Woken> {
+    fn next_woken(&mut self) -> Option<usize> {
         self.slots.next_woken()
     }
 
-    fn wake_again(&mut self, place: usize) -> bool {
-        self.slots.wake_again(place);
-        true
+    fn source_woke(&mut self) -> bool {
+        self.slots.source_woke()
     }
 
     fn source_waker(&self) -> &Waker {
@@ -130,8 +133,18 @@ where
         self.slots.sleep(task)
     }
 
-    fn drop_one(&mut self, among: impl FnMut(u64) -> bool) -> bool {
-        self.slots.drop_one(among)
+    fn holders(&self) -> impl Iterator<Item = (usize, u64)> {
+        self.slots.holders()
+    }
+
+    fn holder(&self, place: usize) -> Option<u64> {
+        let is_held = self.slots.slot(place) == Slot::Held;
+        is_held.then(|| self.slots.ticket(place))
+    }
+
+    fn drop_one(&mut self, place: usize) -> bool {
+        self.slots.drop_one(place);
+        true
     }
 
     fn clear(&mut self) {

@@ -3,6 +3,7 @@
 //! A group is bound to one task while it has items: what waits behind its running item is sent after it, and the task goes
 //! on without asking. The tasks report to the operator through one channel.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::marker::PhantomData;
@@ -15,12 +16,16 @@ use std::task::{Context, Poll, Waker};
 use atomic_waker::AtomicWaker;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
+use tokio::task::coop::unconstrained;
 
-use super::{Polled, Run, RunWith, Woken};
+use super::{Polled, Run, RunWith};
 use crate::order::{Queue, Waiting};
 use crate::slots::{ReadySet, WakeHandle};
 use crate::verdict::Verdict;
 use crate::without_slot::{Wish, poll_handler};
+
+/// How many reports are read ahead in one go.
+const READ_AHEAD: usize = 4_096;
 
 /// The one bit, besides the source's, that is woken here: something was reported.
 const REPORTS: usize = 0;
@@ -39,6 +44,9 @@ pub struct Crew<T, H, Fut, V, R, E> {
     to_here: UnboundedSender<Report<R, E>>,
     /// There may be reports: the channel has not said Pending since it woke us.
     has_reports: bool,
+    /// Reports that were read while any handler waited without a slot, and how many of them say that it needs one again.
+    inbox: VecDeque<Report<R, E>>,
+    returning: usize,
     /// The report that `next_woken` has read.
     report: Option<News<R, E>>,
     /// Tasks that said they were lost, until it is known how.
@@ -103,6 +111,13 @@ enum News<R, E> {
     Lost,
 }
 
+impl<R, E> News<R, E> {
+    /// Whether it is of a handler that has waited without a slot and needs one to go on.
+    fn returns(&self) -> bool {
+        matches!(self, Self::NeedsSlot { to_start: false })
+    }
+}
+
 /// What all tasks share.
 struct Shared<H> {
     handler: Mutex<H>,
@@ -150,6 +165,8 @@ where
             reports,
             to_here,
             has_reports: true,
+            inbox: VecDeque::new(),
+            returning: 0,
             report: None,
             lost: Vec::new(),
             tasks: Vec::new(),
@@ -218,6 +235,44 @@ impl<T, H, Fut, V, R, E> Crew<T, H, Fut, V, R, E> {
         }
     }
 
+    /// The next report that was not read ahead.
+    fn receive(&mut self) -> Option<Report<R, E>> {
+        loop {
+            match self.ready.next() {
+                Some(_) => {
+                    self.has_reports = true;
+                    self.mourn();
+                }
+                None if !self.has_reports => return None,
+                None => {
+                    let mut cx = Context::from_waker(self.reported.as_waker());
+                    // The steps are counted by the operator, and the task's budget may be used up by somebody else.
+                    let receiving = pin!(unconstrained(poll_fn(|cx| self.reports.poll_recv(cx))));
+                    match receiving.poll(&mut cx) {
+                        Poll::Ready(Some(report)) => return Some(report),
+                        Poll::Ready(None) | Poll::Pending => self.has_reports = false,
+                    }
+                }
+            }
+        }
+    }
+
+    /// Reads ahead, to see who needs a slot again.
+    #[cold]
+    fn look_for_returning(&mut self) -> bool {
+        if !self.ready.has_next() {
+            self.ready.begin_round();
+        }
+        while self.inbox.len() < READ_AHEAD {
+            let Some(report) = self.receive() else {
+                break;
+            };
+            self.returning += usize::from(report.news.returns());
+            self.inbox.push_back(report);
+        }
+        self.returning > 0
+    }
+
     /// Nothing starts any more, and what runs is asked to stop.
     fn stop(&mut self) {
         self.shared.stop_at.store(0, Ordering::Relaxed);
@@ -243,10 +298,6 @@ where
 
     fn held(&self) -> usize {
         self.held
-    }
-
-    fn any_without_slot(&self) -> bool {
-        self.running() > self.held
     }
 
     fn waiting(&self) -> usize {
@@ -387,33 +438,37 @@ where
         self.ready.begin_round()
     }
 
-    fn has_woken(&self) -> bool {
-        self.ready.has_next() || self.has_reports
+    fn may_return(&mut self) -> bool {
+        self.returning > 0 || (self.running() > self.held && self.look_for_returning())
     }
 
-    fn next_woken(&mut self) -> Option<Woken> {
+    fn next_returning(&mut self) -> Option<usize> {
+        // What a task has reported before comes first.
+        (self.returning > 0).then(|| self.next_woken()).flatten()
+    }
+
+    fn has_woken(&self) -> bool {
+        self.ready.has_next() || self.has_reports || !self.inbox.is_empty()
+    }
+
+    fn next_woken(&mut self) -> Option<usize> {
         loop {
-            match self.ready.next() {
-                Some(Woken::Source) => return Some(Woken::Source),
-                Some(Woken::Slot(_)) => {
-                    self.has_reports = true;
-                    self.mourn();
+            let Report { place, news } = match self.inbox.pop_front() {
+                Some(report) => {
+                    self.returning -= usize::from(report.news.returns());
+                    report
                 }
-                None if !self.has_reports => return None,
-                None => {
-                    let mut cx = Context::from_waker(self.reported.as_waker());
-                    match self.reports.poll_recv(&mut cx) {
-                        Poll::Ready(Some(Report { place, news })) => {
-                            if !self.tasks[place].is_stopped || matches!(news, News::Lost) {
-                                self.report = Some(news);
-                                return Some(Woken::Slot(place));
-                            }
-                        }
-                        Poll::Ready(None) | Poll::Pending => self.has_reports = false,
-                    }
-                }
+                None => self.receive()?,
+            };
+            if !self.tasks[place].is_stopped || matches!(news, News::Lost) {
+                self.report = Some(news);
+                return Some(place);
             }
         }
+    }
+
+    fn source_woke(&mut self) -> bool {
+        self.ready.source_woke()
     }
 
     fn source_waker(&self) -> &Waker {
@@ -421,18 +476,23 @@ where
     }
 
     fn sleep(&mut self, task: &Waker) -> bool {
-        !self.has_reports && self.ready.sleep(task)
+        !self.has_reports && self.inbox.is_empty() && self.ready.sleep(task)
     }
 
-    fn drop_one(&mut self, mut among: impl FnMut(u64) -> bool) -> bool {
-        // One that was told before is found again, until it is gone.
-        let task = self.tasks.iter_mut().find(|task| {
-            task.slot == Slot::Held && self.sent.first(&task.sent).is_some_and(&mut among)
-        });
-        if let Some(task) = task {
-            task.is_stopped = true;
-            task.handle.abort();
-        }
+    fn holders(&self) -> impl Iterator<Item = (usize, u64)> {
+        (0..self.tasks.len()).filter_map(|place| Some((place, self.holder(place)?)))
+    }
+
+    fn holder(&self, place: usize) -> Option<u64> {
+        let is_held = self.tasks[place].slot == Slot::Held;
+        is_held.then(|| self.at(place)).flatten()
+    }
+
+    fn drop_one(&mut self, place: usize) -> bool {
+        // It keeps its slot until it is gone.
+        let task = &mut self.tasks[place];
+        task.is_stopped = true;
+        task.handle.abort();
         false
     }
 
@@ -443,6 +503,8 @@ where
         self.sent.clear();
         (self.busy, self.held, self.needing, self.starting) = (0, 0, 0, 0);
         // What is still reported is dropped.
+        self.inbox.clear();
+        self.returning = 0;
         (self.to_here, self.reports) = unbounded_channel();
     }
 }

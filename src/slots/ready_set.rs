@@ -39,15 +39,8 @@ pub(crate) struct ReadySet {
     /// What is left of the word looked at last, and that word.
     bits: u64,
     word: usize,
-}
-
-/// What was woken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Woken {
-    /// The source.
-    Source,
-    /// What runs in this place.
-    Slot(usize),
+    /// The source's bit was taken with its word, and nobody has asked for it yet.
+    source_woke: bool,
 }
 
 /// A waker of ours: the source's, or a slot's, kept for all the handlers that use the slot.
@@ -92,6 +85,7 @@ impl ReadySet {
             chain: NONE,
             bits: 0,
             word: SOURCE,
+            source_woke: false,
         }
     }
 
@@ -128,8 +122,8 @@ impl ReadySet {
         self.bits != 0 || self.chain != NONE
     }
 
-    /// What else was woken for this round.
-    pub(crate) fn next(&mut self) -> Option<Woken> {
+    /// Which other slot was woken for this round.
+    pub(crate) fn next(&mut self) -> Option<usize> {
         while self.bits == 0 {
             if self.chain == NONE {
                 return None;
@@ -138,14 +132,26 @@ impl ReadySet {
             self.word = self.chain;
             // Before the swap: after it, a wake may queue the word again.
             self.chain = word.next.load(Ordering::Relaxed);
-            self.bits = word.bits.swap(0, Ordering::AcqRel) & !QUEUED;
+            let bits = word.bits.swap(0, Ordering::AcqRel) & !QUEUED;
+            if self.word == SOURCE {
+                self.source_woke |= bits != 0;
+            } else {
+                self.bits = bits;
+            }
         }
         let bit = self.bits.trailing_zeros() as usize;
         self.bits &= self.bits - 1;
-        Some(match self.word {
-            SOURCE => Woken::Source,
-            word => Woken::Slot((word - 1) * SLOTS_PER_WORD + bit),
-        })
+        Some((self.word - 1) * SLOTS_PER_WORD + bit)
+    }
+
+    /// Whether the source was woken since this was asked last. It need not wait until the round comes to its word.
+    pub(crate) fn source_woke(&mut self) -> bool {
+        let bits = &self.words[SOURCE].bits;
+        if bits.load(Ordering::Relaxed) & !QUEUED != 0 {
+            // The word stays queued: who takes it later finds no bit.
+            self.source_woke |= bits.fetch_and(QUEUED, Ordering::AcqRel) & !QUEUED != 0;
+        }
+        std::mem::take(&mut self.source_woke)
     }
 
     /// The slot's handler has finished: its wakes no longer count, nor do those of wakers that it left behind.
@@ -336,7 +342,7 @@ mod tests {
         loop {
             ready.begin_round();
             while let Some(woken) = ready.next() {
-                missing.retain(|&slot| Woken::Slot(slot) != woken);
+                missing.retain(|&slot| slot != woken);
             }
             if missing.is_empty() {
                 return;
@@ -393,7 +399,7 @@ mod tests {
             thread.join().unwrap();
             // The second wake was either part of the first round, or is still there.
             ready.begin_round();
-            assert!(matches!(ready.next(), None | Some(Woken::Slot(0))));
+            assert!(matches!(ready.next(), None | Some(0)));
             assert_eq!(ready.next(), None);
         });
     }
@@ -409,10 +415,11 @@ mod tests {
             let (mut source_seen, mut slot_seen) = (false, false);
             loop {
                 ready.begin_round();
+                source_seen |= ready.source_woke();
                 while let Some(woken) = ready.next() {
-                    source_seen |= woken == Woken::Source;
-                    slot_seen |= woken == Woken::Slot(0);
+                    slot_seen |= woken == 0;
                 }
+                source_seen |= ready.source_woke();
                 if source_seen && slot_seen {
                     break;
                 }

@@ -93,6 +93,7 @@ impl<O: Clone, R> Window<()> for CompletionOrder<O, R> {
         self.admitted += 1;
     }
 
+    #[inline(always)] // or what comes out is copied on its way
     fn pass(&mut self, offset: O, (): (), result: R) -> Option<(R, Unordered<O>)> {
         if self.ring.is_empty() {
             self.frontier = Some(offset.clone());

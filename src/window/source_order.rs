@@ -47,6 +47,7 @@ impl<O, R> Window<()> for SourceOrder<O, R> {
         self.ring.push(Entry::Unfinished(offset));
     }
 
+    #[inline(always)] // or what comes out is copied on its way
     fn pass(&mut self, offset: O, (): (), result: R) -> Option<(R, O)> {
         if self.ring.is_empty() {
             return Some((result, offset));

@@ -23,12 +23,13 @@ const GROUPS: u32 = 6;
 
 #[derive(Clone, Debug)]
 pub enum Arrival {
-    /// An item: how its handler ends, and whether it does so at its first poll.
+    /// An item: how its handler ends, whether it does so as soon as it may, and whether it waits without a slot before.
     Item {
         group: u32,
         accesses: Vec<Access<u32>>,
         end: End,
         at_once: bool,
+        waits: bool,
     },
     /// An error of the source.
     Error,
@@ -52,9 +53,17 @@ impl Deref for Log {
 pub fn arrival() -> impl Strategy<Value = Arrival> {
     let end = prop_oneof![40 => Just(End::Ok), 1 => Just(End::Err), 1 => Just(End::Panic)];
     let accesses = vec(access(), 0..4);
-    let item = (0..GROUPS, accesses, end, prop::bool::weighted(0.4));
+    let item = (
+        0..GROUPS,
+        accesses,
+        end,
+        prop::bool::weighted(0.4),
+        prop::bool::weighted(0.3),
+    );
     prop_oneof![
-        60 => item.prop_map(|(group, accesses, end, at_once)| Arrival::Item { group, accesses, end, at_once }),
+        60 => item.prop_map(|(group, accesses, end, at_once, waits)| {
+            Arrival::Item { group, accesses, end, at_once, waits }
+        }),
         1 => Just(Arrival::Error),
     ]
 }
@@ -145,6 +154,11 @@ impl Log {
 
     pub fn is_error(&self, item: u32) -> bool {
         matches!(self[item as usize], Arrival::Error)
+    }
+
+    /// Whether the handler of an item waits without a slot before it ends.
+    pub fn waits_without_slot(&self, item: u32) -> bool {
+        matches!(self[item as usize], Arrival::Item { waits: true, .. })
     }
 
     /// How the handler of an item ends.

@@ -25,7 +25,10 @@ struct Feeding<T> {
     closed: bool,
     broken: bool,
     ended: bool,
+    /// It said Pending, and has not been woken since.
     said_pending: bool,
+    /// It said Pending, and has not answered since.
+    asked: bool,
     polls: usize,
     pulled: usize,
     waker: Option<Waker>,
@@ -47,6 +50,7 @@ impl<T> Feed<T> {
             broken: false,
             ended: false,
             said_pending: false,
+            asked: false,
             polls: 0,
             pulled: 0,
             waker: None,
@@ -108,6 +112,17 @@ impl<T> Feed<T> {
         feed.said_pending || feed.ended
     }
 
+    /// Whether it was asked, said Pending, and has not answered since.
+    pub fn is_asked(&self) -> bool {
+        self.0.borrow().asked
+    }
+
+    /// Whether it is to be polled on, whatever else: it was asked, and has woken the operator since.
+    pub fn is_owed_a_poll(&self) -> bool {
+        let feed = self.0.borrow();
+        feed.asked && !feed.said_pending
+    }
+
     pub fn has_ended(&self) -> bool {
         self.0.borrow().ended
     }
@@ -120,6 +135,7 @@ impl<T> Stream for Source<T> {
         let mut feed = self.0.0.borrow_mut();
         feed.polls += 1;
         assert!(!feed.ended, "the source is polled after its end");
+        feed.asked = false;
         if let Some(item) = feed.items.pop_front() {
             feed.pulled += 1;
             return Poll::Ready(Some(item));
@@ -133,6 +149,7 @@ impl<T> Stream for Source<T> {
             return Poll::Ready(None);
         }
         feed.said_pending = true;
+        feed.asked = true;
         feed.waker = Some(cx.waker().clone());
         Poll::Pending
     }

@@ -1,0 +1,199 @@
+//! What one poll may spend, and who goes first in it: so that one poll is bounded, and nobody starves.
+//!
+//! Three parties take steps: the source, together with what is ready to start; the handlers that were woken and hold a slot;
+//! and those that were woken while they wait without one, which may be done waiting. Each has an allowance of its own in
+//! every poll. With the feature `tokio`, all of them draw on the task's budget as well, and any of them may use it up. So
+//! the first step of each is free, and who finds the budget used up goes first in the next poll.
+
+/// How many items are read or started in one poll, how many woken handlers are polled, and how many of those that wait
+/// without a slot. No more than tokio's own budget for a task: of handlers that find it used up, fewer are polled in vain
+/// than were polled with success.
+const STEPS_PER_POLL: u16 = 128;
+
+/// How many steps an order takes in one poll to find out what is ready.
+const ORDERING_STEPS_PER_POLL: u16 = 16_384;
+
+/// How many of those cost as much as one other step.
+const ORDERING_STEPS_PER_STEP: u64 = (ORDERING_STEPS_PER_POLL / STEPS_PER_POLL) as u64;
+
+/// How many results come out one after the other before the operator gives way to its task's neighbours.
+const RESULTS_PER_TURN: u32 = 256;
+
+/// In how many polls the source may be passed over before it goes first.
+const MOST_PASSED_OVER: u8 = 2;
+
+pub(crate) struct Budget {
+    poll: Allowance,
+    /// Who spends now, while what a handler leaves is seen to.
+    spender: Spender,
+    results: u32,
+    next: Next,
+    passed_over: u8,
+}
+
+/// What is left of one poll.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Allowance {
+    steps: [u16; 3],
+    ordering: u16,
+    /// The source goes before those that return.
+    is_source_out_of_turn: bool,
+}
+
+impl Allowance {
+    const WHOLE: Self = Self {
+        steps: [STEPS_PER_POLL; 3],
+        ordering: ORDERING_STEPS_PER_POLL,
+        is_source_out_of_turn: false,
+    };
+}
+
+/// Who takes steps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Spender {
+    /// The source, and what is ready to start.
+    Source,
+    /// Handlers that were woken and hold a slot.
+    Woken,
+    /// Handlers that were woken while they wait without a slot.
+    Returning,
+}
+
+/// Who goes first in the next poll.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Next {
+    Source,
+    Woken,
+}
+
+impl Budget {
+    pub(crate) fn new() -> Self {
+        Self {
+            poll: Allowance::WHOLE,
+            spender: Spender::Source,
+            results: RESULTS_PER_TURN,
+            next: Next::Source,
+            passed_over: 0,
+        }
+    }
+
+    /// A poll begins.
+    pub(crate) fn begin_poll(&mut self) {
+        self.poll = Allowance::WHOLE;
+    }
+
+    /// Whether the source goes first in this poll, in which there are woken handlers.
+    pub(crate) fn source_goes_first(&mut self) -> bool {
+        match std::mem::replace(&mut self.next, Next::Source) {
+            Next::Source => true,
+            Next::Woken => self.source_is_overdue(),
+        }
+    }
+
+    /// Whether the source has been passed over so often that it goes before those that return, in this one poll.
+    pub(crate) fn source_is_overdue(&mut self) -> bool {
+        if self.passed_over >= MOST_PASSED_OVER {
+            self.passed_over = 0;
+            self.poll.is_source_out_of_turn = true;
+        }
+        self.poll.is_source_out_of_turn
+    }
+
+    /// Whether the source went, or goes, before those that return in this poll.
+    pub(crate) fn is_source_out_of_turn(&self) -> bool {
+        self.poll.is_source_out_of_turn
+    }
+
+    /// The source could have been read, but was not, or found the task's budget used up.
+    #[cold]
+    pub(crate) fn pass_over_source(&mut self) {
+        if self.passed_over < MOST_PASSED_OVER {
+            self.passed_over += 1;
+        }
+    }
+
+    /// From here on this one spends; says who did before.
+    pub(crate) fn begin(&mut self, spender: Spender) -> Spender {
+        std::mem::replace(&mut self.spender, spender)
+    }
+
+    /// The woken handlers begin. If they find the task's budget used up, they go first in the next poll.
+    pub(crate) fn begin_woken(&mut self) {
+        self.spender = Spender::Woken;
+        if !task_has_budget() {
+            self.next = Next::Woken;
+        }
+    }
+
+    /// Takes a step, if there is one left for whoever spends now.
+    pub(crate) fn spend(&mut self) -> bool {
+        self.spend_on(self.spender)
+    }
+
+    /// Takes a step, if there is one left for this one.
+    #[inline(always)]
+    pub(crate) fn spend_on(&mut self, spender: Spender) -> bool {
+        let has_step = self.has_step(spender);
+        if has_step {
+            self.take_step(spender);
+        }
+        has_step
+    }
+
+    /// Whether there is a step left. The first is free, as somebody else may use up the task's budget in every poll.
+    #[inline(always)]
+    pub(crate) fn has_step(&self, spender: Spender) -> bool {
+        let left = self.poll.steps[spender as usize];
+        left == STEPS_PER_POLL || (left > 0 && task_has_budget())
+    }
+
+    /// Takes a step that is left.
+    #[inline(always)]
+    pub(crate) fn take_step(&mut self, spender: Spender) {
+        self.poll.steps[spender as usize] -= 1;
+    }
+
+    /// What is left of the steps of an order in this poll.
+    pub(crate) fn ordering(&mut self) -> &mut u16 {
+        &mut self.poll.ordering
+    }
+
+    /// An item that arrived took so many steps of the order.
+    pub(crate) fn charge_source(&mut self, ordering_steps: u64) {
+        let steps = ordering_steps / ORDERING_STEPS_PER_STEP;
+        let left = &mut self.poll.steps[Spender::Source as usize];
+        *left = left.saturating_sub(u16::try_from(steps).unwrap_or(u16::MAX));
+    }
+
+    /// Whether so many results have come out that the task's neighbours go first.
+    pub(crate) fn has_given_enough(&self) -> bool {
+        self.results == 0
+    }
+
+    /// A result comes out that this one has come to, who goes last in the next poll.
+    pub(crate) fn give(&mut self, by: Spender) {
+        self.results -= 1;
+        if by == Spender::Source {
+            self.next = Next::Woken;
+        }
+    }
+
+    /// A result comes out that was kept. It counts if anything was done in this poll.
+    pub(crate) fn give_kept(&mut self) {
+        self.results -= u32::from(self.poll != Allowance::WHOLE);
+    }
+
+    /// The task's neighbours have their turn.
+    pub(crate) fn pause(&mut self) {
+        self.results = RESULTS_PER_TURN;
+    }
+}
+
+/// Whether tokio lets this task go on. Without the feature `tokio`, always.
+#[inline(always)]
+pub(crate) fn task_has_budget() -> bool {
+    #[cfg(feature = "tokio")]
+    return tokio::task::coop::has_budget_remaining();
+    #[cfg(not(feature = "tokio"))]
+    true
+}
