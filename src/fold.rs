@@ -15,6 +15,7 @@ use crate::order::{Arrival, Order};
 use crate::partitions::Partitions;
 use crate::run::{Polled, Run, Slot};
 use crate::source::Read;
+use crate::spare::is_far_too_large;
 use crate::window::Window;
 
 /// Folds running handlers over a source.
@@ -830,7 +831,13 @@ where
     }
 
     /// Nothing comes out: is all done that could be, or is the budget used up?
-    fn idle(&self) -> Turn<W::Emitted, E> {
+    fn idle(&mut self) -> Turn<W::Emitted, E> {
+        self.run.shrink();
+        self.window.shrink();
+        self.order.shrink();
+        if is_far_too_large(self.ready.capacity(), self.ready.len()) {
+            self.ready.shrink_to(self.ready.len() * 2);
+        }
         let again = self.may_pull() || self.state == State::Woken || self.has_startable();
         let again =
             again || (self.state == State::InHand && self.failure.is_none() && self.may_admit());

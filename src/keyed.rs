@@ -7,6 +7,7 @@
 use std::hash::Hash;
 
 use crate::hashing::HashKeys;
+use crate::spare::is_far_too_large;
 
 const BUCKETS_PER_PLACE: usize = 16;
 const FEWEST_BUCKETS: usize = 1024;
@@ -116,6 +117,14 @@ impl<K, S> Keyed<K, S> {
             .as_mut()
             .expect("a linked entry")
             .next = removed.next;
+    }
+
+    /// Gives back the storage of a table that is empty.
+    pub(crate) fn shrink(&mut self) {
+        if self.len == 0 && is_far_too_large(self.entries.len(), 0) {
+            self.buckets = Vec::new();
+            self.entries = Vec::new();
+        }
     }
 
     pub(crate) fn clear(&mut self) {

@@ -781,6 +781,7 @@ mod running;
 mod settings;
 mod slots;
 mod source;
+mod spare;
 mod stream_ext;
 mod then;
 mod then_unordered;

@@ -75,6 +75,9 @@ pub trait Order<T> {
         true
     }
 
+    /// Gives back storage of which far less is used than there is.
+    fn shrink(&mut self);
+
     /// How many items wait.
     fn waiting(&self) -> usize;
 

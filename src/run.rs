@@ -107,6 +107,9 @@ pub trait Run<T> {
     /// Drops the handler in this place, which holds a slot. Its place stays taken. Says whether its slot is free already.
     fn drop_one(&mut self, place: usize) -> bool;
 
+    /// Gives back storage of which far less is used than there is.
+    fn shrink(&mut self) {}
+
     /// Drops all handlers.
     fn clear(&mut self);
 }

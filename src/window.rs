@@ -74,6 +74,9 @@ pub trait Window<L> {
     where
         Self::Offset: 'a;
 
+    /// Gives back storage of which far less is used than there is.
+    fn shrink(&mut self);
+
     /// Drops all.
     fn clear(&mut self);
 }

@@ -1,8 +1,10 @@
 //! Chapters 13 and 14 of the contract: what is allocated, and what is kept.
 
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::future::{poll_fn, ready};
 use std::pin::{Pin, pin};
+use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use allocation_counter::measure;
@@ -435,5 +437,117 @@ fn what_a_burst_has_made_is_used_again() {
         measured.count_total <= 50,
         "{} allocations",
         measured.count_total
+    );
+}
+
+/// A source that yields what is there, and then says Pending.
+type Arrivals = Rc<RefCell<VecDeque<u32>>>;
+
+/// Lets the first of 500,000 items hold up the others, then lets all finish, while one more comes for each thousand that
+/// go, if `trickles`. How many bytes are held when they wait, and when a hundred are left that wait.
+fn held_at_a_peak_and_after<S>(
+    trickles: bool,
+    order: impl FnOnce(Pin<Box<dyn Stream<Item = u32>>>, Rc<Cell<bool>>) -> S,
+) -> (i64, i64)
+where
+    S: Stream,
+{
+    const PEAK: u32 = 500_000;
+    let (arrivals, is_open) = (Arrivals::default(), Rc::new(Cell::new(false)));
+    arrivals.borrow_mut().extend(0..PEAK);
+    let source = {
+        let arrivals = Rc::clone(&arrivals);
+        stream::poll_fn(move |_| match arrivals.borrow_mut().pop_front() {
+            Some(item) => Poll::Ready(Some(item)),
+            None => Poll::Pending,
+        })
+    };
+    let mut results = Box::pin(order(Box::pin(source), Rc::clone(&is_open)));
+    let mut poll = move || {
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        results.as_mut().poll_next(&mut cx).is_ready()
+    };
+    let peak = measure(|| {
+        while !arrivals.borrow().is_empty() {
+            assert!(!poll());
+        }
+    });
+    let after = measure(|| {
+        is_open.set(true);
+        let (mut taken, mut pending, mut next) = (0, 0, PEAK);
+        while pending < 1_000 {
+            if !poll() {
+                pending += 1;
+                continue;
+            }
+            pending = 0;
+            taken += 1;
+            if trickles && taken % 1_000 == 0 && next < PEAK + PEAK / 1_000 {
+                arrivals.borrow_mut().push_back(next);
+                next += 1;
+            }
+        }
+        assert_eq!(taken, next, "all came out");
+    });
+    (peak.bytes_current, peak.bytes_current + after.bytes_current)
+}
+
+/// The handler of 0 waits until it may go on; it is polled each time, as it wakes itself.
+async fn first_waits(item: u32, is_open: Rc<Cell<bool>>) {
+    poll_fn(|cx| {
+        if item > 0 || is_open.get() {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
+#[test]
+fn what_a_peak_took_is_given_back() {
+    macro_rules! assert_is_given_back {
+        ($trickles:expr, |$source:ident| $ordered:expr, $verb:ident) => {
+            let (peak, after) = held_at_a_peak_and_after($trickles, |$source, is_open| {
+                $ordered
+                    .look_ahead(1_000_000)
+                    .$verb(move |item| first_waits(item, Rc::clone(&is_open)))
+            });
+            let what = stringify!($ordered.$verb());
+            assert!(peak > 10_000_000, "{what}: {peak} bytes at the peak");
+            assert!(
+                after < peak / 16,
+                "{what}: {after} of {peak} bytes are kept"
+            );
+        };
+    }
+    for trickles in [false, true] {
+        assert_is_given_back!(
+            trickles,
+            |source| source.ordered_by_group(|item| item % 2 * u32::from(*item > 1_000), 2),
+            then
+        );
+        assert_is_given_back!(
+            trickles,
+            |source| source.ordered_by_group(|_| 0, 2),
+            then_unordered
+        );
+    }
+    // These give back what they hold once nothing is left.
+    assert_is_given_back!(false, |source| source.ordered_by_groups(|_| [0], 2), then);
+    assert_is_given_back!(
+        false,
+        |source| source.ordered_unless(|_| (), can_run_together::never, 2),
+        then_unordered
+    );
+    assert_is_given_back!(
+        false,
+        |source| source.ordered_by_group(|_| 0, 2).partitions(|_| 0),
+        then
+    );
+    assert_is_given_back!(
+        false,
+        |source| source.ordered_by_group(|_| 0, 2).partitions(|_| 0),
+        then_unordered
     );
 }

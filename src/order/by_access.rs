@@ -11,6 +11,7 @@ use super::{Arrival, Order};
 use crate::access::Access;
 use crate::hashing::{Given, HashKeys};
 use crate::keyed::Keyed;
+use crate::spare::give_back;
 
 const NONE: usize = usize::MAX;
 
@@ -390,6 +391,14 @@ where
         self.waiting -= 1;
         let item = self.items[item].item.take();
         item.expect("an item that waits")
+    }
+
+    fn shrink(&mut self) {
+        give_back(&mut self.items);
+        give_back(&mut self.claims);
+        give_back(&mut self.queues);
+        self.keys.shrink();
+        self.ready.shrink();
     }
 
     fn waiting(&self) -> usize {

@@ -97,6 +97,11 @@ where
         self.groups.remove(place);
     }
 
+    fn shrink(&mut self) {
+        self.waiting.shrink(self.queues.iter_mut());
+        self.groups.shrink();
+    }
+
     fn waiting(&self) -> usize {
         self.waiting.len()
     }

@@ -3,6 +3,8 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+use crate::spare::is_far_too_large;
+
 /// Items that wait for nothing but a slot, by the order in which they arrived.
 pub(super) struct ReadyItems(BinaryHeap<Reverse<(u64, usize)>>);
 
@@ -24,6 +26,12 @@ impl ReadyItems {
 
     pub(super) fn pop(&mut self) -> Option<usize> {
         self.0.pop().map(|Reverse((_, item))| item)
+    }
+
+    pub(super) fn shrink(&mut self) {
+        if is_far_too_large(self.0.capacity(), self.0.len()) {
+            self.0.shrink_to(self.0.len() * 2);
+        }
     }
 
     pub(super) fn clear(&mut self) {

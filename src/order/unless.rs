@@ -6,6 +6,7 @@ use slab::Slab;
 
 use super::ready::{ByPlace, ReadyItems};
 use super::{Arrival, Order};
+use crate::spare::give_back;
 
 const NONE: usize = usize::MAX;
 
@@ -327,6 +328,11 @@ where
         self.waiting -= 1;
         let item = self.items[item].item.take();
         item.expect("an item that waits")
+    }
+
+    fn shrink(&mut self) {
+        give_back(&mut self.items);
+        self.ready.shrink();
     }
 
     fn waiting(&self) -> usize {

@@ -2,6 +2,8 @@
 
 use slab::Slab;
 
+use crate::spare::is_far_too_large;
+
 const NONE: usize = usize::MAX;
 
 /// The arena.
@@ -59,6 +61,27 @@ impl<T> Waiting<T> {
             queue.last = NONE;
         }
         Some(item)
+    }
+
+    /// Gives back storage of which far less is used than there is. These are all the queues through it.
+    pub(crate) fn shrink<'a>(&mut self, queues: impl ExactSizeIterator<Item = &'a mut Queue>) {
+        let (capacity, used) = (self.items.capacity(), self.items.len());
+        // Each queue is looked at, so there must not be more of them than items that have gone.
+        if !is_far_too_large(capacity, used) || queues.len() > capacity {
+            return;
+        }
+        let mut moved = Self {
+            items: Slab::with_capacity(used * 2),
+        };
+        for queue in queues {
+            let mut moved_queue = Queue::EMPTY;
+            while let Some(ticket) = self.first(queue) {
+                let item = self.pop(queue).expect("the first was named");
+                moved.push(&mut moved_queue, ticket, item);
+            }
+            *queue = moved_queue;
+        }
+        *self = moved;
     }
 
     /// Drops all items; the queues through the arena are void.

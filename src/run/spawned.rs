@@ -21,6 +21,7 @@ use tokio::task::coop::unconstrained;
 use super::{Polled, Run, RunWith};
 use crate::order::{Queue, Waiting};
 use crate::slots::{ReadySet, WakeHandle};
+use crate::spare::is_far_too_large;
 use crate::verdict::Verdict;
 use crate::without_slot::{Wish, poll_handler};
 
@@ -494,6 +495,14 @@ where
         task.is_stopped = true;
         task.handle.abort();
         false
+    }
+
+    fn shrink(&mut self) {
+        self.sent
+            .shrink(self.tasks.iter_mut().map(|task| &mut task.sent));
+        if is_far_too_large(self.inbox.capacity(), self.inbox.len()) {
+            self.inbox.shrink_to(self.inbox.len() * 2);
+        }
     }
 
     fn clear(&mut self) {

@@ -5,6 +5,7 @@ use std::fmt;
 
 use super::ring::Ring;
 use super::{SPAN, Window};
+use crate::spare::is_far_too_large;
 use crate::unordered::Unordered;
 
 /// The items past the frontier, and the arrival numbers of the results that were kept, the first to finish first.
@@ -156,6 +157,13 @@ impl<O: Clone, R> Window<()> for CompletionOrder<O, R> {
             Entry::Unfinished(offset) => Some(offset),
             Entry::Finished(..) | Entry::HandedOver(_) | Entry::Failed => None,
         })
+    }
+
+    fn shrink(&mut self) {
+        self.ring.shrink();
+        if is_far_too_large(self.kept.capacity(), self.kept.len()) {
+            self.kept.shrink_to(self.kept.len() * 2);
+        }
     }
 
     fn clear(&mut self) {

@@ -6,6 +6,7 @@ use slab::Slab;
 
 use crate::hashing::Wary;
 use crate::keyed::Keyed;
+use crate::spare::give_back;
 
 const NONE: usize = usize::MAX;
 
@@ -171,6 +172,13 @@ impl<O, L, S> Partitioned<O, L, S> {
             next = item.newer;
             Some((&item.offset, &item.state))
         })
+    }
+
+    /// Gives back the storage once nothing is admitted.
+    pub(super) fn shrink(&mut self) {
+        give_back(&mut self.items);
+        give_back(&mut self.partitions);
+        self.keys.shrink();
     }
 
     pub(super) fn clear(&mut self) {

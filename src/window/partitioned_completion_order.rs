@@ -6,6 +6,7 @@ use std::hash::Hash;
 
 use super::partitioned::Partitioned;
 use super::{SPAN, Window};
+use crate::spare::is_far_too_large;
 use crate::unordered::Unordered;
 
 /// The items past their partition's frontier, and the results that were kept, the first to finish first.
@@ -140,6 +141,13 @@ where
             State::Unfinished => Some(offset),
             State::Finished(_) | State::HandedOver | State::Failed => None,
         })
+    }
+
+    fn shrink(&mut self) {
+        self.items.shrink();
+        if is_far_too_large(self.kept.capacity(), self.kept.len()) {
+            self.kept.shrink_to(self.kept.len() * 2);
+        }
     }
 
     fn clear(&mut self) {

@@ -6,6 +6,7 @@ use std::hash::Hash;
 
 use super::Window;
 use super::partitioned::Partitioned;
+use crate::spare::is_far_too_large;
 
 /// The admitted items, and the partitions whose first item is finished.
 pub struct PartitionedSourceOrder<O, L, R> {
@@ -134,6 +135,13 @@ where
             State::Unfinished => Some(offset),
             State::Finished(_) | State::Failed => None,
         })
+    }
+
+    fn shrink(&mut self) {
+        self.items.shrink();
+        if is_far_too_large(self.due.capacity(), self.due.len()) {
+            self.due.shrink_to(self.due.len() * 2);
+        }
     }
 
     fn clear(&mut self) {

@@ -1,5 +1,7 @@
 //! The admitted items, found by their arrival number: those that come out as they arrive have none.
 
+use crate::spare::is_far_too_large;
+
 /// A ring that doubles when it is full. An entry's place is its arrival number modulo the capacity, so it is found
 /// without a look at where the ring begins.
 pub(super) struct Ring<E> {
@@ -66,6 +68,13 @@ impl<E> Ring<E> {
         (self.head..self.end).filter_map(|seq| self.places[self.place(seq)].as_ref())
     }
 
+    /// Gives back storage of which far less is used than there is.
+    pub(super) fn shrink(&mut self) {
+        if is_far_too_large(self.places.len(), self.len()) {
+            self.resize((self.len() * 2).next_power_of_two());
+        }
+    }
+
     /// Drops all entries.
     pub(super) fn clear(&mut self) {
         self.places = Vec::new();
@@ -78,13 +87,18 @@ impl<E> Ring<E> {
 
     #[cold]
     fn grow(&mut self) {
-        let places = (self.places.len() * 2).max(FEWEST_PLACES);
-        let mut grown = Vec::new();
-        grown.resize_with(places, || None);
+        self.resize(self.places.len() * 2);
+    }
+
+    #[cold]
+    fn resize(&mut self, places: usize) {
+        let places = places.max(FEWEST_PLACES);
+        let mut resized = Vec::new();
+        resized.resize_with(places, || None);
         for seq in self.head..self.end {
             let place = self.place(seq);
-            grown[seq as usize & (places - 1)] = self.places[place].take();
+            resized[seq as usize & (places - 1)] = self.places[place].take();
         }
-        self.places = grown;
+        self.places = resized;
     }
 }

@@ -113,6 +113,10 @@ impl<O, R> Window<()> for SourceOrder<O, R> {
         })
     }
 
+    fn shrink(&mut self) {
+        self.ring.shrink();
+    }
+
     fn clear(&mut self) {
         self.ring.clear();
         self.finished = 0;

@@ -1,0 +1,21 @@
+//! When storage is given back: where far less is used than there is.
+
+use slab::Slab;
+
+/// Less than this is never given back.
+const LEAST: usize = 16_384;
+
+/// Whether so much of the storage is not used that it is worth moving what is.
+///
+/// No more than an eighth is used, so at least seven items have gone for each that is moved: O(1) an item. What is kept is
+/// twice what is used, so the next to come does not need it back at once.
+pub(crate) fn is_far_too_large(capacity: usize, used: usize) -> bool {
+    capacity >= LEAST && used <= capacity / 8
+}
+
+/// Gives back the storage of a slab that is empty. One that is not keeps it: its entries are known by their index.
+pub(crate) fn give_back<T>(slab: &mut Slab<T>) {
+    if slab.is_empty() && is_far_too_large(slab.capacity(), 0) {
+        *slab = Slab::new();
+    }
+}
