@@ -352,6 +352,7 @@ where
 
     /// What is ready and those that return go before the source, unless it is overdue; what they come to is kept, so that it
     /// does not end the source's turn. Says whether the source has to wait all the same.
+    #[inline(never)]
     fn let_others_go(&mut self) -> bool {
         let is_overdue = self.budget.source_is_overdue();
         if is_overdue && !self.has_ready() {

@@ -317,8 +317,34 @@
 //!   and the window is full of results that wait for the slow one. Completion order does not need this: what
 //!   was handed over past the frontier no longer counts (up to 64 × `look_ahead` items).
 //!
-//! Memory follows what is admitted, not the setting: a large `look_ahead` costs nothing until items wait. Set it lower for
+//! Memory follows what is admitted, not the setting: a large `look_ahead` costs nothing until items wait. After a peak,
+//! storage for more than 16,384 items is given back once no more than an eighth of it is used; with several keys, a
+//! relation or partitions, once nothing is admitted. The place of a handler is kept for the next one, so memory for as many
+//! handler futures as ever existed at once stays until the stream is dropped. Set `look_ahead` lower for
 //! [messages with a lease](#messages-with-a-lease), or if items are large.
+//!
+//! # What happens to the source
+//!
+//! The source is asked for an item while a slot is free and the window has room, and for nothing otherwise. That is the
+//! back-pressure, and it also means that the source stands still while every slot is taken.
+//!
+//! **What was asked for is awaited.** A source that returned Pending may hold what a handler needs, such as a lock or a
+//! connection. So it is polled whenever it wakes the operator, until it has answered once: while no slot is free, and after
+//! a failure, too. If its item cannot be admitted then, the operator keeps it *in hand*. That is one item at most. It is
+//! read, but not admitted: its key, offset and partition have not been read yet, and `running`, `waiting`, `finished` and
+//! `unfinished` do not count it, but `size_hint` does. It is admitted before anything else is read. If the stream fails
+//! or is dropped first, it is dropped without being handled.
+//!
+//! **Nobody starves.** The source, handlers that were woken, handlers whose wait [without a slot](#waits-without-a-slot) is
+//! over, and results: none of them waits for another for more than four polls of the stream. That holds without a runtime,
+//! and with the feature `tokio` when one of them, or the task around them, uses up tokio's budget in every poll. Its
+//! price: if more than 128 waits end at a time, for three polls in a row, the source is read before all of them have been
+//! looked at.
+//!
+//! **One poll is bounded.** It reads at most 128 items and polls at most 256 woken handlers; then the stream wakes its task
+//! and returns Pending. It also returns Pending after 256 results in a row, so that its neighbours in the task have their
+//! turn. Hence `ready_chunks(1_000)` may end a chunk at 256, and `now_or_never` may find nothing where more is ready. Results
+//! that were finished before, while the consumer was busy, do not count.
 //!
 //! # What stalls, and why
 //!
@@ -736,13 +762,14 @@
 //! ```
 //!
 //! Handlers that compute may run on all of the runtime's workers: put `.spawned()` before the verb (feature `tokio`). The
-//! order is the same, and the handlers go on even while nobody polls the stream; items, handler and results must be `Send`
-//! and `'static`. For a few heavy items, await a task of their own in the handler:
+//! order is the same, and handlers that run [go on while nobody polls the stream](Ordered::spawned); items, handler and
+//! results must be `Send` and `'static`. For a few heavy items, await a task of their own in the handler:
 //! `AbortOnDropHandle::new(tokio::spawn(..))` of `tokio-util`, or `tokio::task::spawn_blocking` for what blocks. The order
 //! holds as long as the handler awaits all that it starts. What was started elsewhere goes on when the handler is dropped.
 //!
-//! With the feature `tokio`, handlers are not polled while the task's cooperative budget is used up, when they could only
-//! be told to come back. Without it the operator keeps a budget of its own, and does not starve its neighbours either.
+//! With the feature `tokio`, the operator stops when the task's cooperative budget is used up, since most handlers could
+//! only be told to come back; in each poll it still takes one step of each kind. Without the feature it keeps a budget of its
+//! own, and does not starve its neighbours either.
 //!
 //! # Panics
 //!

@@ -56,7 +56,8 @@ impl<St, By> Ordered<St, By, Position, Whole, InTask> {
 impl<St, By, Off, P, X> Ordered<St, By, Off, P, X> {
     /// Sets the most items that are admitted at once: pulled from the source and not yet emitted.
     ///
-    /// An admitted item waits for its group, runs, or is finished and waits for its turn to come out. The default is
+    /// An admitted item waits for its group, runs, or is finished and waits for its turn to come out. One more item may be
+    /// [in hand](crate#what-happens-to-the-source). The default is
     /// 64 × `max_parallel`, at least 1,024. Any number from `max_parallel` to `usize::MAX` will do: storage grows on
     /// demand. See [sizing](crate#sizing) for how much is enough.
     ///
@@ -168,8 +169,12 @@ impl<St, By, Off, P, X> Ordered<St, By, Off, P, X> {
     ///
     /// The verb then asks that items, handler, its futures and results are `Send + 'static`. There are up to `max_parallel`
     /// long-lived tasks; a group is bound to one while it has items, and all else is as without: order, window, offsets,
-    /// failures. The handler is called by one task at a time. Handlers run on while the stream is not polled, until what was
-    /// admitted is finished.
+    /// failures. The handler is called by one task at a time.
+    ///
+    /// While the stream is not polled, handlers that run go on to their end. With one key, so does their group: what was
+    /// admitted behind them follows, unless another handler waits for a slot. Everything else waits for the next poll: an
+    /// item that needs a free slot, an item of several keys or of a relation that waits for another, and a handler whose
+    /// [`without_slot`](crate::without_slot) is over. With `max_parallel` 1, nothing is admitted behind a running handler.
     ///
     /// Where a handler in ten microseconds is not the bottleneck, do without: a task of its own for each item, with
     /// `AbortOnDropHandle::new(tokio::spawn(..)).await` in the handler, serves single heavy ones, and `spawn_blocking` those

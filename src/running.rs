@@ -55,7 +55,8 @@ macro_rules! running_stream {
                 self.fold.source()
             }
 
-            /// Gives the source back. What is admitted is dropped: resume from the last committed offset.
+            /// Gives the source back. What is admitted is dropped, and so is the item
+            /// [in hand](crate#what-happens-to-the-source): resume from the last committed offset.
             ///
             /// ```
             /// use futures::{FutureExt as _, StreamExt as _, stream};

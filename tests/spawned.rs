@@ -865,3 +865,205 @@ async fn a_long_queue_gives_way_to_its_neighbours() {
     assert!((1..500).contains(&handled.load(Ordering::SeqCst)));
     assert_eq!(results.count().await, 1_000);
 }
+
+/// Lets all tasks of this thread run until none has anything to do.
+async fn let_them_run() {
+    for _ in 0..1_000 {
+        yield_now().await;
+    }
+}
+
+/// Which items were called, each with a gate that opens for all at once.
+#[derive(Clone)]
+struct Watched {
+    called: Arc<Mutex<Vec<u32>>>,
+    gate: Arc<Semaphore>,
+}
+
+impl Watched {
+    fn new() -> Self {
+        Self {
+            called: Arc::default(),
+            gate: Arc::new(Semaphore::new(0)),
+        }
+    }
+
+    fn called(&self) -> Vec<u32> {
+        self.called.lock().unwrap().clone()
+    }
+
+    fn call(&self, item: u32) {
+        self.called.lock().unwrap().push(item);
+    }
+
+    async fn handle(self, item: u32) {
+        self.call(item);
+        self.gate.acquire().await.unwrap().forget();
+    }
+}
+
+#[tokio::test]
+async fn unpolled_a_group_goes_on_with_what_was_admitted_of_it() {
+    let watched = Watched::new();
+    let inner = watched.clone();
+    let results = stream::iter([0, 1, 2])
+        .ordered_by_group(|_| 0, 2)
+        .spawned()
+        .then(move |item| inner.clone().handle(item));
+    let mut results = pin!(results);
+    assert!(results.next().now_or_never().is_none());
+    let_them_run().await;
+    assert_eq!(watched.called(), [0]);
+    watched.gate.add_permits(3);
+    let_them_run().await;
+    assert_eq!(watched.called(), [0, 1, 2]);
+}
+
+#[tokio::test]
+async fn unpolled_a_group_in_the_only_slot_has_nothing_to_go_on_with() {
+    let watched = Watched::new();
+    let inner = watched.clone();
+    let results = stream::iter([0, 1])
+        .ordered_by_group(|_| 0, 1)
+        .spawned()
+        .then(move |item| inner.clone().handle(item));
+    let mut results = pin!(results);
+    assert!(results.next().now_or_never().is_none());
+    watched.gate.add_permits(2);
+    let_them_run().await;
+    assert_eq!(watched.called(), [0], "the source was not read on");
+    assert_eq!(results.count().await, 2);
+}
+
+#[tokio::test]
+async fn unpolled_a_group_waits_while_anyone_waits_for_a_slot() {
+    let watched = Watched::new();
+    let (inner, back) = (watched.clone(), Arc::new(Semaphore::new(0)));
+    let wait = Arc::clone(&back);
+    // 0 comes back from its wait while 1 and 3 have both slots, and 2 waits behind 1.
+    let results = stream::iter([0, 1, 2, 3])
+        .ordered_by_group(|item| if *item == 2 { 1 } else { *item }, 2)
+        .spawned()
+        .then(move |item| {
+            let (watched, wait) = (inner.clone(), Arc::clone(&wait));
+            async move {
+                if item == 0 {
+                    let _ = without_slot(wait.acquire()).await;
+                }
+                watched.handle(item).await;
+            }
+        });
+    let mut results = pin!(results);
+    for _ in 0..10 {
+        assert!(results.next().now_or_never().is_none());
+        let_them_run().await;
+    }
+    assert_eq!(watched.called(), [1, 3]);
+    back.add_permits(1);
+    let_them_run().await;
+    assert!(results.next().now_or_never().is_none());
+    watched.gate.add_permits(1);
+    let_them_run().await;
+    assert_eq!(watched.called(), [1, 3], "2 asks for a slot, as 0 does");
+    assert!(results.next().now_or_never().is_none());
+    let_them_run().await;
+    assert_eq!(watched.called(), [1, 3, 0], "0 is older");
+}
+
+#[tokio::test]
+async fn unpolled_what_waits_for_several_keys_or_by_a_relation_does_not_start() {
+    let watched = Watched::new();
+    let handler = || {
+        let watched = watched.clone();
+        move |item| watched.clone().handle(item)
+    };
+    let by_keys = stream::iter([0, 1])
+        .ordered_by_groups(|_| [0], 2)
+        .spawned()
+        .then(handler());
+    let by_relation = stream::iter([10, 11])
+        .ordered_unless(|_| (), |(), ()| false, 2)
+        .spawned()
+        .then(handler());
+    let (mut by_keys, mut by_relation) = (pin!(by_keys), pin!(by_relation));
+    assert!(by_keys.next().now_or_never().is_none());
+    assert!(by_relation.next().now_or_never().is_none());
+    watched.gate.add_permits(4);
+    let_them_run().await;
+    assert_eq!(watched.called(), [0, 10]);
+    assert_eq!(by_keys.count().await, 2);
+    assert_eq!(by_relation.count().await, 2);
+}
+
+#[tokio::test]
+async fn unpolled_a_handler_whose_wait_is_over_does_not_go_on() {
+    let watched = Watched::new();
+    let (inner, back) = (watched.clone(), Arc::new(Semaphore::new(0)));
+    let wait = Arc::clone(&back);
+    let results = stream::iter([0])
+        .ordered_by_group(|item| *item, 2)
+        .spawned()
+        .then(move |item| {
+            let (watched, wait) = (inner.clone(), Arc::clone(&wait));
+            async move {
+                let _ = without_slot(wait.acquire()).await;
+                watched.call(item);
+            }
+        });
+    let mut results = pin!(results);
+    assert!(results.next().now_or_never().is_none());
+    let_them_run().await;
+    assert!(results.next().now_or_never().is_none());
+    back.add_permits(1);
+    let_them_run().await;
+    assert_eq!(watched.called(), [], "nobody has given it a slot");
+    assert_eq!(results.next().await, Some(((), 0)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn past_a_failure_all_are_told_to_stop_and_the_first_to_go_leaves_its_slot() {
+    // 0 and 1 wait without a slot; 2 fails; 3 computes without an await, and 4 could be stopped at once.
+    let (back, stuck) = (Arc::new(Semaphore::new(0)), Arc::new(Mutex::new(())));
+    let (started, done) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+    let shared = (Arc::clone(&back), Arc::clone(&stuck), started, done);
+    let computing = stuck.lock().unwrap();
+    let results = stream::iter(0..5)
+        .ordered_by_group(|item| *item, 3)
+        .spawned()
+        .try_then_unordered(move |item| {
+            let (wait, lock, started, done) = shared.clone();
+            async move {
+                started.add_permits(1);
+                match item {
+                    0 => {
+                        drop(without_slot(wait.acquire()).await);
+                        drop(done.acquire().await);
+                    }
+                    1 => {
+                        drop(without_slot(wait.acquire()).await);
+                        done.add_permits(1);
+                    }
+                    2 => {
+                        drop(started.acquire_many(5).await);
+                        wait.add_permits(2);
+                        return Err(item);
+                    }
+                    // In place of the worker, whose other tasks go on.
+                    3 => tokio::task::block_in_place(|| drop(lock.lock().unwrap())),
+                    _ => pending().await,
+                }
+                Ok(item)
+            }
+        });
+    let mut results = pin!(results);
+    let mut out = vec![];
+    for _ in 0..2 {
+        let next = timeout(Duration::from_secs(10), results.next()).await;
+        let next = next.expect("0 has the slot of 2, and 1 that of 4");
+        out.push(next.unwrap().unwrap().0);
+    }
+    drop(computing);
+    out.sort_unstable();
+    assert_eq!(out, [0, 1]);
+    assert_eq!(results.next().await, Some(Err(2)));
+}
