@@ -11,6 +11,8 @@ mod keyed_mutex;
 mod makespan;
 mod ours;
 mod plots;
+#[path = "../../contenders/processor.rs"]
+mod processor;
 mod queues;
 mod serial;
 mod work;
@@ -23,6 +25,7 @@ use std::time::Instant;
 use futures::Stream;
 use tokio::runtime::{Builder, Runtime};
 
+use processor::processor;
 use work::{Handler, Item, Limits, MostlyReady, OneYield, Ready, Results, TokioYield, Watched};
 
 const KEYS: u64 = 10_000;
@@ -269,19 +272,16 @@ fn tables(lines: &[Line], rows: &[makespan::Row], load: &str) -> String {
 
 /// Where and when this was measured.
 fn machine(load: &str) -> String {
-    let cpus = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = cpus
-        .lines()
-        .find_map(|line| line.strip_prefix("model name")?.split(": ").nth(1))
-        .unwrap_or("an unknown processor");
-    let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let rustc = Command::new("rustc").arg("--version").output();
     let rustc = rustc.map_or_else(
         |_| "an unknown rustc".into(),
         |output| String::from_utf8_lossy(&output.stdout).trim().to_owned(),
     );
     let load = load.split(' ').next().unwrap_or_default();
-    format!("{model}, {cores} cores; {rustc}; load average at the start {load}.")
+    format!(
+        "{}; {rustc}; load average at the start {load}.",
+        processor()
+    )
 }
 
 fn median(mut values: Vec<f64>) -> f64 {

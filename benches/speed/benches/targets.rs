@@ -4,6 +4,8 @@
 #[allow(dead_code, reason = "each bench uses a part of it")]
 #[path = "../../contenders/mod.rs"]
 mod contenders;
+#[path = "../../contenders/processor.rs"]
+mod processor;
 
 use std::time::Instant;
 
@@ -36,6 +38,7 @@ fn main() {
         runtime.block_on(contender.run(work, items, max_parallel));
         start.elapsed().as_nanos() as f64
     };
+    println!("{}\n", processor::processor());
     println!(
         "{:<44} {:>9} {:>9} {:>7} {:>7}",
         "", "ours", "peer", "ratio", "target"
