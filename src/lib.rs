@@ -786,54 +786,23 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-mod access;
-mod alongside;
-mod and_then;
-mod and_then_unordered;
-mod budget;
-pub mod can_run_together;
-mod consumer;
-mod drive;
-mod fold;
+mod engine;
 #[cfg(doc)]
 pub mod guide;
-mod hashing;
-mod keyed;
-mod offsets;
-mod order;
-mod ordered;
-mod partitions;
-mod run;
 mod running;
 mod settings;
-mod slots;
-mod source;
-mod spare;
 mod stream_ext;
-mod then;
-mod then_unordered;
-mod try_drive;
-mod try_ordered;
 mod try_stream_ext;
-mod unordered;
-mod verdict;
-mod window;
-mod without_slot;
 
-pub use crate::access::Access;
-pub use crate::alongside::Alongside;
-pub use crate::and_then::AndThen;
-pub use crate::and_then_unordered::AndThenUnordered;
-pub use crate::drive::Drive;
-pub use crate::ordered::Ordered;
+pub use crate::engine::order::Access;
+pub use crate::engine::window::Unordered;
+pub use crate::engine::without_slot::{WithoutSlot, without_slot};
+pub use crate::running::{
+    Alongside, AndThen, AndThenUnordered, Drive, Then, ThenUnordered, TryDrive,
+};
+pub use crate::settings::{Ordered, TryOrdered, can_run_together};
 pub use crate::stream_ext::StreamExt;
-pub use crate::then::Then;
-pub use crate::then_unordered::ThenUnordered;
-pub use crate::try_drive::TryDrive;
-pub use crate::try_ordered::TryOrdered;
 pub use crate::try_stream_ext::TryStreamExt;
-pub use crate::unordered::Unordered;
-pub use crate::without_slot::{WithoutSlot, without_slot};
 
 /// The extension traits, without their names: `use ordered_by_group::prelude::*;`
 pub mod prelude {

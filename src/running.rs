@@ -1,5 +1,22 @@
 //! What all four running streams have: counts, driving, access to the source.
 
+mod alongside;
+mod and_then;
+mod and_then_unordered;
+mod consumer;
+mod drive;
+mod then;
+mod then_unordered;
+mod try_drive;
+
+pub use self::alongside::Alongside;
+pub use self::and_then::AndThen;
+pub use self::and_then_unordered::AndThenUnordered;
+pub use self::drive::Drive;
+pub use self::then::Then;
+pub use self::then_unordered::ThenUnordered;
+pub use self::try_drive::TryDrive;
+
 use std::pin::Pin;
 use std::task::Context;
 

@@ -1,11 +1,18 @@
 //! What is set between the key and the handler, whether the source can fail or not.
 
+pub mod can_run_together;
+mod ordered;
+mod try_ordered;
+
 use std::fmt;
 
-use crate::fold::{Fold, Limits};
-use crate::offsets::{Offsets, Position};
-use crate::partitions::{ByPartition, Whole};
-use crate::run::{InTask, RunWith};
+pub use self::ordered::Ordered;
+pub use self::try_ordered::TryOrdered;
+
+use crate::engine::fold::{Fold, Limits};
+use crate::engine::item::offsets::{Offsets, Position};
+use crate::engine::item::partitions::{ByPartition, Whole};
+use crate::engine::run::{InTask, RunWith};
 
 pub(crate) struct Settings<St, By, Off, P, X> {
     stream: St,
@@ -81,13 +88,13 @@ impl<St, By, Off, P, X> Settings<St, By, Off, P, X> {
     }
 
     #[cfg(feature = "tokio")]
-    pub(crate) fn spawned(self) -> Settings<St, By, Off, P, crate::run::Spawned> {
+    pub(crate) fn spawned(self) -> Settings<St, By, Off, P, crate::engine::run::Spawned> {
         Settings {
             stream: self.stream,
             order: self.order,
             offsets: self.offsets,
             partitions: self.partitions,
-            run: crate::run::Spawned,
+            run: crate::engine::run::Spawned,
             limits: self.limits,
         }
     }

@@ -2,13 +2,12 @@
 
 use futures_core::Stream;
 
-use crate::access::Access;
-use crate::hashing::Wary;
-use crate::offsets::Position;
-use crate::order::{ByAccess, ByGroup, Each, Exclusively, Unless};
-use crate::ordered::Ordered;
-use crate::partitions::Whole;
-use crate::run::InTask;
+use crate::engine::hashing::Wary;
+use crate::engine::item::offsets::Position;
+use crate::engine::item::partitions::Whole;
+use crate::engine::order::{Access, ByAccess, ByGroup, Each, Exclusively, Unless};
+use crate::engine::run::InTask;
+use crate::settings::Ordered;
 
 /// Orders a stream. Implemented for every [`Stream`].
 pub trait StreamExt: Stream {

@@ -2,13 +2,12 @@
 
 use futures_core::TryStream;
 
-use crate::access::Access;
-use crate::hashing::Wary;
-use crate::offsets::Position;
-use crate::order::{ByAccess, ByGroup, Each, Exclusively, Unless};
-use crate::partitions::Whole;
-use crate::run::InTask;
-use crate::try_ordered::TryOrdered;
+use crate::engine::hashing::Wary;
+use crate::engine::item::offsets::Position;
+use crate::engine::item::partitions::Whole;
+use crate::engine::order::{Access, ByAccess, ByGroup, Each, Exclusively, Unless};
+use crate::engine::run::InTask;
+use crate::settings::TryOrdered;
 
 /// Orders a stream of results. Implemented for every [`TryStream`].
 pub trait TryStreamExt: TryStream {

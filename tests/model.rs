@@ -441,7 +441,7 @@ impl Run {
                         assert_eq!(overtaken, None, "overtaken by {item}");
                     }
                     let returning = self.returning_before(&events[..at]).into_iter();
-                    let overtaken = returning.filter(|older| *older < item).last();
+                    let overtaken = returning.min().filter(|older| *older < item);
                     assert_eq!(overtaken, None, "done waiting, and overtaken by {item}");
                 }
                 Event::Finished(item) => {

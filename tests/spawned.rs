@@ -1023,15 +1023,14 @@ async fn unpolled_a_handler_whose_wait_is_over_does_not_go_on() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn past_a_failure_all_are_told_to_stop_and_the_first_to_go_leaves_its_slot() {
     // 0 and 1 wait without a slot; 2 fails; 3 computes without an await, and 4 could be stopped at once.
-    let (back, stuck) = (Arc::new(Semaphore::new(0)), Arc::new(Mutex::new(())));
-    let (started, done) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
-    let shared = (Arc::clone(&back), Arc::clone(&stuck), started, done);
-    let computing = stuck.lock().unwrap();
+    let [wait, started, done] = [0; 3].map(|permits| Arc::new(Semaphore::new(permits)));
+    let (end, computing) = std::sync::mpsc::channel::<()>();
+    let shared = (wait, started, done, Arc::new(Mutex::new(computing)));
     let results = stream::iter(0..5)
         .ordered_by_group(|item| *item, 3)
         .spawned()
         .try_then_unordered(move |item| {
-            let (wait, lock, started, done) = shared.clone();
+            let (wait, started, done, computing) = shared.clone();
             async move {
                 started.add_permits(1);
                 match item {
@@ -1049,7 +1048,9 @@ async fn past_a_failure_all_are_told_to_stop_and_the_first_to_go_leaves_its_slot
                         return Err(item);
                     }
                     // In place of the worker, whose other tasks go on.
-                    3 => tokio::task::block_in_place(|| drop(lock.lock().unwrap())),
+                    3 => tokio::task::block_in_place(|| {
+                        let _ = computing.lock().unwrap().recv();
+                    }),
                     _ => pending().await,
                 }
                 Ok(item)
@@ -1062,7 +1063,7 @@ async fn past_a_failure_all_are_told_to_stop_and_the_first_to_go_leaves_its_slot
         let next = next.expect("0 has the slot of 2, and 1 that of 4");
         out.push(next.unwrap().unwrap().0);
     }
-    drop(computing);
+    drop(end);
     out.sort_unstable();
     assert_eq!(out, [0, 1]);
     assert_eq!(results.next().await, Some(Err(2)));

@@ -197,3 +197,73 @@ pub(crate) fn task_has_budget() -> bool {
     #[cfg(not(feature = "tokio"))]
     true
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_has_an_allowance_of_its_own_in_every_poll() {
+        let mut budget = Budget::new();
+        for _ in 0..2 {
+            budget.begin_poll();
+            for spender in [Spender::Source, Spender::Woken, Spender::Returning] {
+                let steps = (0..).take_while(|_| budget.spend_on(spender)).count();
+                assert_eq!(steps, usize::from(STEPS_PER_POLL), "{spender:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn who_came_to_a_result_goes_last_in_the_next_poll() {
+        let mut budget = Budget::new();
+        budget.begin_poll();
+        assert!(budget.source_goes_first());
+        budget.give(Spender::Source);
+        assert!(!budget.source_goes_first());
+        budget.give(Spender::Woken);
+        assert!(budget.source_goes_first());
+    }
+
+    #[test]
+    fn a_source_that_was_passed_over_twice_goes_out_of_turn_for_one_poll() {
+        let mut budget = Budget::new();
+        for _ in 0..2 {
+            budget.begin_poll();
+            assert!(!budget.source_is_overdue());
+            budget.pass_over_source();
+        }
+        budget.begin_poll();
+        assert!(budget.source_is_overdue());
+        assert!(budget.is_source_out_of_turn());
+        budget.begin_poll();
+        assert!(!budget.source_is_overdue());
+        assert!(!budget.is_source_out_of_turn());
+    }
+
+    #[test]
+    fn an_arrival_that_was_compared_with_many_takes_more_of_the_sources_steps() {
+        let mut budget = Budget::new();
+        budget.begin_poll();
+        budget.charge_source(10 * ORDERING_STEPS_PER_STEP);
+        let steps = (0..).take_while(|_| budget.spend_on(Spender::Source));
+        assert_eq!(steps.count(), usize::from(STEPS_PER_POLL) - 10);
+        budget.charge_source(u64::MAX);
+        assert!(!budget.spend_on(Spender::Source));
+    }
+
+    #[test]
+    fn results_for_which_nothing_was_done_do_not_count() {
+        let mut budget = Budget::new();
+        for _ in 0..RESULTS_PER_TURN {
+            budget.begin_poll();
+            budget.give_kept();
+            assert!(!budget.has_given_enough());
+            assert!(budget.spend_on(Spender::Woken));
+            budget.give_kept();
+        }
+        assert!(budget.has_given_enough());
+        budget.pause();
+        assert!(!budget.has_given_enough());
+    }
+}

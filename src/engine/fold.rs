@@ -9,14 +9,14 @@ use std::task::{Context, Poll};
 
 use pin_project::pin_project;
 
-use crate::budget::{Budget, Spender, task_has_budget};
-use crate::offsets::ReadOffset;
-use crate::order::{Arrival, Order};
-use crate::partitions::Partitions;
-use crate::run::{Polled, Run, Slot};
-use crate::source::Read;
-use crate::spare::is_far_too_large;
-use crate::window::Window;
+use crate::engine::budget::{Budget, Spender, task_has_budget};
+use crate::engine::item::offsets::ReadOffset;
+use crate::engine::item::partitions::Partitions;
+use crate::engine::item::source::Read;
+use crate::engine::order::{Arrival, Order};
+use crate::engine::run::{Polled, Run, Slot};
+use crate::engine::spare::is_far_too_large;
+use crate::engine::window::Window;
 
 /// Folds running handlers over a source.
 #[pin_project]

@@ -6,8 +6,8 @@
 
 use std::hash::Hash;
 
-use crate::hashing::HashKeys;
-use crate::spare::is_far_too_large;
+use crate::engine::hashing::HashKeys;
+use crate::engine::spare::is_far_too_large;
 
 const BUCKETS_PER_PLACE: usize = 16;
 const FEWEST_BUCKETS: usize = 1024;

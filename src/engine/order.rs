@@ -1,11 +1,13 @@
 //! Who may run next. No async: an item arrives, a handler finishes, and the order says what may start.
 
+mod access;
 mod by_access;
 mod by_group;
 mod ready;
 mod unless;
 mod waiting;
 
+pub use self::access::Access;
 pub use self::by_access::{ByAccess, Each, Exclusively};
 pub use self::by_group::ByGroup;
 pub use self::unless::Unless;

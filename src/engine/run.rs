@@ -9,7 +9,7 @@ use std::task::Waker;
 pub use self::here::InTask;
 #[cfg(feature = "tokio")]
 pub use self::spawned::Spawned;
-pub use crate::slots::{Polled, Slot};
+pub use crate::engine::slots::{Polled, Slot};
 
 /// Runs handlers, each in a place of its own and each, unless it waits without one, in a slot.
 pub trait Run<T> {

@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Waker};
 
 pub(crate) use self::ready_set::{ReadySet, WakeHandle};
 use self::told_apart::ToldApart;
-use crate::without_slot::{Waits, Wish, poll_handler};
+use crate::engine::without_slot::{Waits, Wish, poll_handler};
 
 /// How many that were woken are told apart in one go.
 const TOLD_APART_AT_ONCE: u32 = 4_096;

@@ -6,11 +6,13 @@ mod partitioned_completion_order;
 mod partitioned_source_order;
 mod ring;
 mod source_order;
+mod unordered;
 
 pub use self::completion_order::CompletionOrder;
 pub use self::partitioned_completion_order::PartitionedCompletionOrder;
 pub use self::partitioned_source_order::PartitionedSourceOrder;
 pub use self::source_order::SourceOrder;
+pub use self::unordered::Unordered;
 
 /// In completion order: how many times `look_ahead` what is kept past the frontier may come to.
 const SPAN: usize = 64;

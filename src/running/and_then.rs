@@ -8,17 +8,14 @@ use std::task::{Context, Poll};
 use futures_core::{FusedStream, Stream};
 use pin_project::pin_project;
 
-use crate::alongside::Alongside;
-use crate::drive::Drive;
-use crate::fold::Fold;
-use crate::offsets::ReadOffset;
-use crate::order::Order;
-use crate::partitions::Partitions;
-use crate::run::Run;
-use crate::running::{Running, running_stream};
-use crate::source::Read;
-use crate::try_drive::TryDrive;
-use crate::window::Window;
+use crate::engine::fold::Fold;
+use crate::engine::item::offsets::ReadOffset;
+use crate::engine::item::partitions::Partitions;
+use crate::engine::item::source::Read;
+use crate::engine::order::Order;
+use crate::engine::run::Run;
+use crate::engine::window::Window;
+use crate::running::{Alongside, Drive, Running, TryDrive, running_stream};
 
 /// Stream for the [`try_then`](crate::Ordered::try_then) and [`and_then`](crate::TryOrdered::and_then) methods.
 #[pin_project]

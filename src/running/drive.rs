@@ -7,8 +7,8 @@ use std::task::{Context, Poll, ready};
 
 use pin_project::pin_project;
 
-use crate::consumer::Consumer;
 use crate::running::Running;
+use crate::running::consumer::Consumer;
 
 /// Future for the `drive` method of the running streams.
 #[pin_project]

@@ -9,17 +9,15 @@ use std::task::{Context, Poll};
 use futures_core::{FusedStream, Stream};
 use pin_project::pin_project;
 
-use crate::alongside::Alongside;
-use crate::drive::Drive;
-use crate::fold::Fold;
-use crate::offsets::ReadOffset;
-use crate::order::Order;
-use crate::partitions::Partitions;
-use crate::run::Run;
-use crate::running::{Running, running_stream};
-use crate::source::Plain;
-use crate::unordered::Unordered;
-use crate::window::Window;
+use crate::engine::fold::Fold;
+use crate::engine::item::offsets::ReadOffset;
+use crate::engine::item::partitions::Partitions;
+use crate::engine::item::source::Plain;
+use crate::engine::order::Order;
+use crate::engine::run::Run;
+use crate::engine::window::Unordered;
+use crate::engine::window::Window;
+use crate::running::{Alongside, Drive, Running, running_stream};
 
 /// Stream for the [`then_unordered`](crate::Ordered::then_unordered) method.
 #[pin_project]

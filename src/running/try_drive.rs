@@ -7,8 +7,8 @@ use std::task::{Context, Poll, ready};
 
 use pin_project::pin_project;
 
-use crate::consumer::Consumer;
 use crate::running::Running;
+use crate::running::consumer::Consumer;
 
 /// Future for the `try_drive` method of the running streams that can fail.
 #[pin_project]

@@ -6,18 +6,15 @@ use std::hash::BuildHasher;
 
 use futures_core::Stream;
 
-use crate::and_then::AndThen;
-use crate::and_then_unordered::AndThenUnordered;
-use crate::hashing::Given;
-use crate::offsets::{Offsets, Position, ReadOffset};
-use crate::order::{ByAccess, ByGroup, Order};
-use crate::partitions::{ByPartition, Partitions, Whole};
-use crate::run::{InTask, RunWith};
+use crate::engine::hashing::Given;
+use crate::engine::item::offsets::{Offsets, Position, ReadOffset};
+use crate::engine::item::partitions::{ByPartition, Partitions, Whole};
+use crate::engine::item::source::Plain;
+use crate::engine::item::verdict::{Always, Tried};
+use crate::engine::order::{ByAccess, ByGroup, Order};
+use crate::engine::run::{InTask, RunWith};
+use crate::running::{AndThen, AndThenUnordered, Then, ThenUnordered};
 use crate::settings::Settings;
-use crate::source::Plain;
-use crate::then::Then;
-use crate::then_unordered::ThenUnordered;
-use crate::verdict::{Always, Tried};
 
 /// How a stream is to be ordered: settings, finished by one of the verbs
 /// [`then`](Self::then), [`then_unordered`](Self::then_unordered), [`try_then`](Self::try_then) and
@@ -206,7 +203,7 @@ impl<St, By, Off, P, X> Ordered<St, By, Off, P, X> {
     /// ```
     #[cfg(feature = "tokio")]
     #[cfg_attr(docsrs, doc(cfg(feature = "tokio")))]
-    pub fn spawned(self) -> Ordered<St, By, Off, P, crate::run::Spawned> {
+    pub fn spawned(self) -> Ordered<St, By, Off, P, crate::engine::run::Spawned> {
         Ordered {
             settings: self.settings.spawned(),
         }

@@ -6,16 +6,15 @@ use std::hash::BuildHasher;
 
 use futures_core::TryStream;
 
-use crate::and_then::AndThen;
-use crate::and_then_unordered::AndThenUnordered;
-use crate::hashing::Given;
-use crate::offsets::{Offsets, Position, ReadOffset};
-use crate::order::{ByAccess, ByGroup, Order};
-use crate::partitions::{ByPartition, Partitions, Whole};
-use crate::run::{InTask, RunWith};
+use crate::engine::hashing::Given;
+use crate::engine::item::offsets::{Offsets, Position, ReadOffset};
+use crate::engine::item::partitions::{ByPartition, Partitions, Whole};
+use crate::engine::item::source::Fallible;
+use crate::engine::item::verdict::Tried;
+use crate::engine::order::{ByAccess, ByGroup, Order};
+use crate::engine::run::{InTask, RunWith};
+use crate::running::{AndThen, AndThenUnordered};
 use crate::settings::Settings;
-use crate::source::Fallible;
-use crate::verdict::Tried;
 
 /// How a stream of results is to be ordered: settings, finished by one of the verbs
 /// [`and_then`](Self::and_then) and [`and_then_unordered`](Self::and_then_unordered).
@@ -154,7 +153,7 @@ impl<St, By, Off, P, X> TryOrdered<St, By, Off, P, X> {
     /// ```
     #[cfg(feature = "tokio")]
     #[cfg_attr(docsrs, doc(cfg(feature = "tokio")))]
-    pub fn spawned(self) -> TryOrdered<St, By, Off, P, crate::run::Spawned> {
+    pub fn spawned(self) -> TryOrdered<St, By, Off, P, crate::engine::run::Spawned> {
         TryOrdered {
             settings: self.settings.spawned(),
         }

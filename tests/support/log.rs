@@ -1,5 +1,7 @@
 //! What arrives, how it ends, and what waits for what: a model that looks at every pair of items.
 
+#![allow(dead_code, reason = "each model uses its share")]
+
 use std::ops::Deref;
 use std::rc::Rc;
 

@@ -4,8 +4,8 @@ use std::fmt;
 use std::hash::Hash;
 use std::marker::PhantomData;
 
-use crate::unordered::Unordered;
-use crate::window::{
+use crate::engine::window::Unordered;
+use crate::engine::window::{
     CompletionOrder, PartitionedCompletionOrder, PartitionedSourceOrder, SourceOrder, Window,
 };
 

@@ -8,10 +8,10 @@ use slab::Slab;
 
 use super::ready::{ByPlace, ReadyItems};
 use super::{Arrival, Order};
-use crate::access::Access;
-use crate::hashing::{Given, HashKeys};
-use crate::keyed::Keyed;
-use crate::spare::give_back;
+use crate::engine::hashing::{Given, HashKeys};
+use crate::engine::keyed::Keyed;
+use crate::engine::order::Access;
+use crate::engine::spare::give_back;
 
 const NONE: usize = usize::MAX;
 

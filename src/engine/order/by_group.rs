@@ -5,8 +5,8 @@ use std::hash::Hash;
 
 use super::waiting::{Queue, Waiting};
 use super::{Arrival, Order};
-use crate::hashing::{Given, HashKeys};
-use crate::keyed::Keyed;
+use crate::engine::hashing::{Given, HashKeys};
+use crate::engine::keyed::Keyed;
 
 /// The order of `ordered_by_group`. A group that runs keeps its place until nothing of it waits, so items wait
 /// only for their own group, and the table holds only groups that run.

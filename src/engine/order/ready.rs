@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use crate::spare::is_far_too_large;
+use crate::engine::spare::is_far_too_large;
 
 /// Items that wait for nothing but a slot, by the order in which they arrived.
 pub(super) struct ReadyItems(BinaryHeap<Reverse<(u64, usize)>>);

@@ -6,8 +6,8 @@ use std::marker::PhantomData;
 use std::task::Waker;
 
 use super::{Polled, Run, RunWith, Slot};
-use crate::slots::Slots;
-use crate::verdict::Verdict;
+use crate::engine::item::verdict::Verdict;
+use crate::engine::slots::Slots;
 
 /// A handler, and the futures that it made.
 pub struct Here<H, Fut, V> {

@@ -19,11 +19,11 @@ use tokio::task::JoinHandle;
 use tokio::task::coop::unconstrained;
 
 use super::{Polled, Run, RunWith};
-use crate::order::{Queue, Waiting};
-use crate::slots::{ReadySet, WakeHandle};
-use crate::spare::is_far_too_large;
-use crate::verdict::Verdict;
-use crate::without_slot::{Wish, poll_handler};
+use crate::engine::item::verdict::Verdict;
+use crate::engine::order::{Queue, Waiting};
+use crate::engine::slots::{ReadySet, WakeHandle};
+use crate::engine::spare::is_far_too_large;
+use crate::engine::without_slot::{Wish, poll_handler};
 
 /// How many reports are read ahead in one go.
 const READ_AHEAD: usize = 4_096;

@@ -5,8 +5,8 @@ use std::fmt;
 
 use super::ring::Ring;
 use super::{SPAN, Window};
-use crate::spare::is_far_too_large;
-use crate::unordered::Unordered;
+use crate::engine::spare::is_far_too_large;
+use crate::engine::window::Unordered;
 
 /// The items past the frontier, and the arrival numbers of the results that were kept, the first to finish first.
 pub struct CompletionOrder<O, R> {

@@ -4,9 +4,9 @@ use std::hash::Hash;
 
 use slab::Slab;
 
-use crate::hashing::Wary;
-use crate::keyed::Keyed;
-use crate::spare::give_back;
+use crate::engine::hashing::Wary;
+use crate::engine::keyed::Keyed;
+use crate::engine::spare::give_back;
 
 const NONE: usize = usize::MAX;
 

@@ -6,8 +6,8 @@ use std::hash::Hash;
 
 use super::partitioned::Partitioned;
 use super::{SPAN, Window};
-use crate::spare::is_far_too_large;
-use crate::unordered::Unordered;
+use crate::engine::spare::is_far_too_large;
+use crate::engine::window::Unordered;
 
 /// The items past their partition's frontier, and the results that were kept, the first to finish first.
 pub struct PartitionedCompletionOrder<O, L, R> {

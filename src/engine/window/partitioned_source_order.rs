@@ -6,7 +6,7 @@ use std::hash::Hash;
 
 use super::Window;
 use super::partitioned::Partitioned;
-use crate::spare::is_far_too_large;
+use crate::engine::spare::is_far_too_large;
 
 /// The admitted items, and the partitions whose first item is finished.
 pub struct PartitionedSourceOrder<O, L, R> {
