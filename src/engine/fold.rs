@@ -386,7 +386,9 @@ where
                 self.take_from_hand()?
             };
             let emitted = self.take_in(item, emit);
-            if emitted.is_some() {
+            // One that waits without a slot may be done by what this handler did.
+            if emitted.is_some() || (self.run.may_return() && !self.budget.is_source_out_of_turn())
+            {
                 return emitted;
             }
         }
