@@ -8,6 +8,7 @@ pub(crate) mod item;
 pub(crate) mod keyed;
 pub(crate) mod order;
 pub(crate) mod run;
+pub(crate) mod sealed;
 pub(crate) mod slots;
 pub(crate) mod spare;
 pub(crate) mod window;

@@ -789,6 +789,7 @@
 mod engine;
 #[cfg(doc)]
 pub mod guide;
+pub mod parts;
 mod running;
 mod settings;
 mod stream_ext;

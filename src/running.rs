@@ -22,9 +22,12 @@ use std::task::Context;
 
 use futures_core::Stream;
 
+use crate::engine::sealed::Sealed;
+
 /// A stream whose handlers can go on while nothing comes out.
-pub trait Running: Stream {
+pub trait Running: Stream + Sealed {
     /// Runs the handlers up to the window; nothing comes out.
+    #[doc(hidden)]
     fn poll_advance(self: Pin<&mut Self>, cx: &mut Context<'_>);
 }
 
@@ -36,6 +39,8 @@ macro_rules! running_stream {
         impl<$($generic:ident),*> $name:ident;
         verb $verb:literal
     ) => {
+        impl<$($generic),*> crate::engine::sealed::Sealed for $name<$($generic),*> {}
+
         impl<$($generic),*> $name<$($generic),*> {
             /// How many handler futures there are: at most `max_parallel`, besides those that wait
             /// [without a slot](crate::without_slot).

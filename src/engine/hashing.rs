@@ -5,12 +5,16 @@ use std::hash::{BuildHasher, Hash, RandomState};
 
 use foldhash::fast;
 
+use crate::engine::sealed::Sealed;
+
 /// Hashes the keys of a table.
-pub trait HashKeys {
+pub trait HashKeys: Sealed {
     /// Equal keys have equal hashes, until [`harden`](Self::harden) says otherwise. A table takes the first bits.
+    #[doc(hidden)]
     fn hash<K: Hash>(&self, key: &K) -> u64;
 
     /// More keys than chance would have it have met in one place. Says whether keys have other hashes from now on.
+    #[doc(hidden)]
     fn harden(&mut self) -> bool;
 }
 

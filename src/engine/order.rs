@@ -8,85 +8,105 @@ mod unless;
 mod waiting;
 
 pub use self::access::Access;
-pub use self::by_access::{ByAccess, Each, Exclusively};
+pub use self::by_access::{Accesses, ByAccess, Each, Exclusively};
 pub use self::by_group::ByGroup;
 pub use self::unless::Unless;
+
 #[cfg(feature = "tokio")]
 pub(crate) use self::waiting::{Queue, Waiting};
+use crate::engine::sealed::Sealed;
 
 /// Decides which of the admitted items may run.
 ///
 /// An item is known by its ticket, which the window gave it; a running handler by its place.
-pub trait Order<T> {
+pub trait Order<T>: Sealed {
     /// Whether what an item waits [`behind`](Arrival::Waits) is a place, and all that it waits for.
+    #[doc(hidden)]
     const WAITS_BEHIND_PLACES: bool = false;
 
     /// Whether the steps of an arrival are counted.
+    #[doc(hidden)]
     const COUNTS_STEPS: bool = false;
 
     /// What an item that may start has a claim to, until it [`hold`](Self::hold)s it.
     type Claim;
 
     /// An item arrives: whether it may start at once.
+    #[doc(hidden)]
     fn arrive(&mut self, item: &T) -> Arrival<Self::Claim>;
 
     /// An item that may not start yet waits.
+    #[doc(hidden)]
     fn wait(&mut self, behind: usize, ticket: u64, item: T);
 
     /// An item that might start at once has started, and runs on in this place.
+    #[doc(hidden)]
     fn hold(&mut self, place: usize, claim: Self::Claim);
 
     /// An item that might start at once has started, and finished at once.
+    #[doc(hidden)]
     fn pass(&mut self, _claim: Self::Claim) {}
 
     /// The handler in this place has finished: the item that goes on there, if any.
+    #[doc(hidden)]
     fn successor(&self, _place: usize) -> Option<u64> {
         None
     }
 
     /// Takes the item that [`successor`](Self::successor) named.
+    #[doc(hidden)]
     fn succeed(&mut self, _place: usize) -> T {
         unreachable!("no successor was named")
     }
 
     /// The handler in this place has finished, and nothing goes on there.
+    #[doc(hidden)]
     fn release(&mut self, place: usize);
 
     /// The oldest of the items that no longer wait for anything but a slot, where they have no place yet.
+    #[doc(hidden)]
     fn oldest_ready(&self) -> Option<u64> {
         None
     }
 
     /// Takes the item that [`oldest_ready`](Self::oldest_ready) named, to be started in this place.
+    #[doc(hidden)]
     fn start_ready(&mut self, _place: usize) -> T {
         unreachable!("no item was named")
     }
 
     /// How many items the last to arrive was compared with.
+    #[doc(hidden)]
     fn steps_of_arrival(&self) -> u64 {
         0
     }
 
     /// Whether what was released has not been followed up to its end, so that it is not known what is ready.
+    #[doc(hidden)]
     fn is_behind(&self) -> bool {
         false
     }
 
     /// Follows up what was released, in so many steps at the most; what it takes is taken off. Says whether all is done.
+    #[doc(hidden)]
     fn catch_up(&mut self, _steps: &mut u16) -> bool {
         true
     }
 
     /// Gives back storage of which far less is used than there is.
+    #[doc(hidden)]
     fn shrink(&mut self);
 
     /// How many items wait.
+    #[doc(hidden)]
     fn waiting(&self) -> usize;
 
     /// How many different keys the unfinished items have.
+    #[doc(hidden)]
     fn groups(&self) -> usize;
 
     /// Drops all that waits.
+    #[doc(hidden)]
     fn clear(&mut self);
 }
 

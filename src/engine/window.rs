@@ -14,6 +14,8 @@ pub use self::partitioned_source_order::PartitionedSourceOrder;
 pub use self::source_order::SourceOrder;
 pub use self::unordered::Unordered;
 
+use crate::engine::sealed::Sealed;
+
 /// In completion order: how many times `look_ahead` what is kept past the frontier may come to.
 const SPAN: usize = 64;
 
@@ -21,7 +23,7 @@ const SPAN: usize = 64;
 ///
 /// An item is known by its ticket from when it is admitted until its result comes out. `L` is the partition's key, `()`
 /// where there is only one.
-pub trait Window<L> {
+pub trait Window<L>: Sealed {
     /// What is read from an item for the caller to commit.
     type Offset;
     /// What the handler returned.
@@ -30,19 +32,24 @@ pub trait Window<L> {
     type Emitted;
 
     /// Whether one more item may be admitted.
+    #[doc(hidden)]
     fn has_room(&self, look_ahead: usize) -> bool;
 
     /// The ticket of the next item to be admitted.
+    #[doc(hidden)]
     fn next_ticket(&self) -> u64;
 
     /// The arrival number of an admitted item, or of the next to be admitted.
+    #[doc(hidden)]
     fn arrival(&self, ticket: u64) -> u64;
 
     /// Admits an unfinished item.
+    #[doc(hidden)]
     fn admit(&mut self, offset: Self::Offset, partition: L);
 
     /// Admits an item that is finished already, and says what comes out next, if anything: one in, one out, so that
     /// results do not pile up while there is somebody to take them.
+    #[doc(hidden)]
     fn pass(
         &mut self,
         offset: Self::Offset,
@@ -51,34 +58,44 @@ pub trait Window<L> {
     ) -> Option<Self::Emitted>;
 
     /// An admitted item is finished: what comes out next, if anything.
+    #[doc(hidden)]
     fn finish(&mut self, ticket: u64, result: Self::Result) -> Option<Self::Emitted>;
 
     /// An admitted item is finished, and its result stays.
+    #[doc(hidden)]
     fn keep(&mut self, ticket: u64, result: Self::Result);
 
     /// An admitted item has failed: nothing comes out for it, and it is never passed.
+    #[doc(hidden)]
     fn fail(&mut self, ticket: u64);
 
     /// What comes out next, of what was kept.
+    #[doc(hidden)]
     fn emit(&mut self) -> Option<Self::Emitted>;
 
     /// Whether all that arrived before has come out, and nothing else is about to.
+    #[doc(hidden)]
     fn has_reached(&self, arrival: u64) -> bool;
 
     /// How many admitted items have not come out.
+    #[doc(hidden)]
     fn admitted(&self) -> usize;
 
     /// How many of them are finished.
+    #[doc(hidden)]
     fn finished(&self) -> usize;
 
     /// The offsets of those that are not, in source order.
+    #[doc(hidden)]
     fn unfinished<'a>(&'a self) -> impl Iterator<Item = &'a Self::Offset>
     where
         Self::Offset: 'a;
 
     /// Gives back storage of which far less is used than there is.
+    #[doc(hidden)]
     fn shrink(&mut self);
 
     /// Drops all.
+    #[doc(hidden)]
     fn clear(&mut self);
 }

@@ -3,12 +3,15 @@
 use std::fmt;
 use std::marker::PhantomData;
 
+use crate::engine::sealed::Sealed;
+
 /// Gives each item its offset.
-pub trait ReadOffset<T> {
+pub trait ReadOffset<T>: Sealed {
     /// What the caller commits.
     type Offset;
 
     /// Called once an item, in source order.
+    #[doc(hidden)]
     fn read(&mut self, item: &T) -> Self::Offset;
 }
 

@@ -4,13 +4,14 @@ use std::fmt;
 use std::hash::Hash;
 use std::marker::PhantomData;
 
+use crate::engine::sealed::Sealed;
 use crate::engine::window::Unordered;
 use crate::engine::window::{
     CompletionOrder, PartitionedCompletionOrder, PartitionedSourceOrder, SourceOrder, Window,
 };
 
 /// Gives each item its partition, and says which windows keep partitions apart.
-pub trait Partitions<T> {
+pub trait Partitions<T>: Sealed {
     /// What tells partitions apart.
     type Key;
     /// Where results wait for those before them.
@@ -19,12 +20,15 @@ pub trait Partitions<T> {
     type CompletionOrder<O: Clone, R>: Window<Self::Key, Offset = O, Result = R, Emitted = (R, Unordered<O>)>;
 
     /// Called once an item, in source order.
+    #[doc(hidden)]
     fn read(&mut self, item: &T) -> Self::Key;
 
     /// An empty window.
+    #[doc(hidden)]
     fn source_order<O, R>() -> Self::SourceOrder<O, R>;
 
     /// An empty window.
+    #[doc(hidden)]
     fn completion_order<O: Clone, R>() -> Self::CompletionOrder<O, R>;
 }
 

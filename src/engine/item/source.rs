@@ -5,12 +5,16 @@ use std::task::{Context, Poll};
 
 use futures_core::{Stream, TryStream};
 
+use crate::engine::sealed::Sealed;
+
 /// Reads a stream of items or errors.
-pub trait Read<St, T, E> {
+pub trait Read<St, T, E>: Sealed {
     /// Asks for the next item.
+    #[doc(hidden)]
     fn poll_item(source: Pin<&mut St>, cx: &mut Context<'_>) -> Poll<Option<Result<T, E>>>;
 
     /// How many items are left, as [`Stream::size_hint`] says.
+    #[doc(hidden)]
     fn items_left(source: &St) -> (usize, Option<usize>);
 }
 

@@ -2,14 +2,17 @@
 
 use std::convert::Infallible;
 
+use crate::engine::sealed::Sealed;
+
 /// Tells a result from a failure.
-pub trait Verdict<Output> {
+pub trait Verdict<Output>: Sealed {
     /// What comes out.
     type Ok;
     /// What stops the stream.
     type Error;
 
     /// Judges what a handler returned.
+    #[doc(hidden)]
     fn judge(output: Output) -> Result<Self::Ok, Self::Error>;
 }
 

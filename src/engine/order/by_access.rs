@@ -11,6 +11,7 @@ use super::{Arrival, Order};
 use crate::engine::hashing::{Given, HashKeys};
 use crate::engine::keyed::Keyed;
 use crate::engine::order::Access;
+use crate::engine::sealed::Sealed;
 use crate::engine::spare::give_back;
 
 const NONE: usize = usize::MAX;
@@ -78,8 +79,9 @@ struct Arriving<K> {
 }
 
 /// Reads an item's keys, and how it uses each.
-pub trait Accesses<T, K> {
+pub trait Accesses<T, K>: Sealed {
     /// Called once an item, in source order.
+    #[doc(hidden)]
     fn read(&mut self, item: &T, each: impl FnMut(Access<K>));
 }
 

@@ -1,0 +1,27 @@
+//! What the streams of this crate are made of: the types and traits that stand in their type parameters and bounds.
+//!
+//! Nobody needs to name them. They are here so that the pages of [`Ordered`](crate::Ordered), [`Then`](crate::Then) and the
+//! other streams can be read. The traits are sealed: this crate alone implements them.
+//!
+//! | parameter | bound | what it is |
+//! |---|---|---|
+//! | `By` | [`Order`] | which items may run together: [`ByGroup`], [`ByAccess`], [`Unless`] |
+//! | `Off` | [`ReadOffset`] | how an item's offset is read: [`Position`], [`Offsets`] |
+//! | `P` | [`Partitions`] | how an item's partition is read: [`Whole`], [`ByPartition`] |
+//! | `X` | [`Run`], [`RunWith`] | where handlers run: [`InTask`] |
+//! | `W` | [`Window`] | which result is emitted next: [`SourceOrder`], [`CompletionOrder`], and one of each for partitions |
+//! | `M` | [`Read`] | whether the source can fail: [`Plain`], [`Fallible`] |
+
+pub use crate::engine::hashing::{Given, HashKeys, Wary};
+pub use crate::engine::item::offsets::{Offsets, Position, ReadOffset};
+pub use crate::engine::item::partitions::{ByPartition, Partitions, Whole};
+pub use crate::engine::item::source::{Fallible, Plain, Read};
+pub use crate::engine::item::verdict::{Always, Tried, Verdict};
+pub use crate::engine::order::{Accesses, ByAccess, ByGroup, Each, Exclusively, Order, Unless};
+#[cfg(feature = "tokio")]
+pub use crate::engine::run::{Crew, Spawned};
+pub use crate::engine::run::{Here, InTask, Run, RunWith};
+pub use crate::engine::window::{
+    CompletionOrder, PartitionedCompletionOrder, PartitionedSourceOrder, SourceOrder, Window,
+};
+pub use crate::running::Running;
