@@ -23,7 +23,7 @@ use self::support::{
 };
 
 /// The most polls that one waits for another.
-const MOST_POLLS: u32 = 8;
+const MOST_POLLS: u32 = 4;
 
 /// Nothing here takes more polls, unless it goes on for ever.
 const MANY_POLLS: u32 = 100_000;
