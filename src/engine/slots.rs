@@ -221,7 +221,10 @@ impl<Fut> Slots<Fut> {
     /// The next that may be done waiting, if it is known already.
     pub(crate) fn next_returning(&mut self) -> Option<usize> {
         let place = self.told_apart.pop_returning()?;
-        self.places[place].is_told_apart = false;
+        let here = &mut self.places[place];
+        here.is_told_apart = false;
+        // If it is found to be woken again before it is polled, it is not polled twice in this round.
+        here.looked_at = self.told_apart.round();
         Some(place)
     }
 
