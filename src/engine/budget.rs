@@ -1,7 +1,7 @@
 //! What one poll may spend, and who goes first in it: so that one poll is bounded, and nobody starves.
 //!
-//! Three parties take steps: the source, together with what is ready to start; the handlers that were woken and hold a slot;
-//! and those that were woken while they wait without one, which may be done waiting. Each has an allowance of its own in
+//! Four parties take steps: the source; what is ready to start; the handlers that were woken and hold a slot; and those that
+//! were woken while they wait without one, which may be done waiting. Each has an allowance of its own in
 //! every poll. With the feature `tokio`, all of them draw on the task's budget as well, and any of them may use it up. So
 //! the first step of each is free, and who finds the budget used up goes first in the next poll.
 
@@ -34,7 +34,7 @@ pub(crate) struct Budget {
 /// What is left of one poll.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Allowance {
-    steps: [u16; 3],
+    steps: [u16; 4],
     ordering: u16,
     /// The source goes before those that return.
     is_source_out_of_turn: bool,
@@ -42,7 +42,7 @@ struct Allowance {
 
 impl Allowance {
     const WHOLE: Self = Self {
-        steps: [STEPS_PER_POLL; 3],
+        steps: [STEPS_PER_POLL; 4],
         ordering: ORDERING_STEPS_PER_POLL,
         is_source_out_of_turn: false,
     };
@@ -51,8 +51,10 @@ impl Allowance {
 /// Who takes steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Spender {
-    /// The source, and what is ready to start.
+    /// The source.
     Source,
+    /// What is ready to start or to go on.
+    Ready,
     /// Handlers that were woken and hold a slot.
     Woken,
     /// Handlers that were woken while they wait without a slot.
@@ -70,7 +72,7 @@ impl Budget {
     pub(crate) fn new() -> Self {
         Self {
             poll: Allowance::WHOLE,
-            spender: Spender::Source,
+            spender: Spender::Ready,
             results: RESULTS_PER_TURN,
             next: Next::Source,
             passed_over: 0,
@@ -173,9 +175,10 @@ impl Budget {
     /// A result comes out that this one has come to, who goes last in the next poll.
     pub(crate) fn give(&mut self, by: Spender) {
         self.results -= 1;
-        if by == Spender::Source {
-            self.next = Next::Woken;
-        }
+        self.next = match by {
+            Spender::Source => Next::Woken,
+            Spender::Ready | Spender::Woken | Spender::Returning => Next::Source,
+        };
     }
 
     /// A result comes out that was kept. It counts if anything was done in this poll.

@@ -437,7 +437,7 @@ where
     #[cold]
     fn take_from_hand(&mut self) -> Option<T> {
         let may_take = self.state == State::InHand && self.failure.is_none() && self.may_admit();
-        if !may_take || !self.budget.spend() {
+        if !may_take || !self.budget.spend_on(Spender::Source) {
             return None;
         }
         self.state = State::Open;
@@ -515,7 +515,7 @@ where
                 emitted = emitted.or(out);
             }
         }
-        self.budget.begin(Spender::Source);
+        self.budget.begin(Spender::Ready);
         emitted
     }
 
