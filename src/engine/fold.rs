@@ -534,6 +534,8 @@ where
                 Slot::Unneeded
                     if self.has_free_slot() && !self.has_ready() && !self.run.may_return() =>
                 {
+                    let arrival = self.window.arrival(self.run.ticket(place));
+                    self.note_holder(arrival, place);
                     self.run.grant(place)
                 }
                 Slot::Held | Slot::Unneeded => self.run.poll(place),
