@@ -843,9 +843,15 @@ where
         if is_far_too_large(self.ready.capacity(), self.ready.len()) {
             self.ready.shrink_to(self.ready.len() * 2);
         }
+        // Its wake may have been taken with those of others since it was polled.
+        if self.state == State::Pending && self.run.source_woke() {
+            self.state = State::Woken;
+        }
         let again = self.may_pull() || self.state == State::Woken || self.has_startable();
         let again =
             again || (self.state == State::InHand && self.failure.is_none() && self.may_admit());
+        // What is found ready may need the slot of one past the failure.
+        let again = again || (self.failure.is_some() && self.order.is_behind());
         Turn::Idle { again }
     }
 }
