@@ -8,7 +8,7 @@ use std::fmt;
 use std::future::{Future, poll_fn};
 use std::marker::PhantomData;
 use std::panic::resume_unwind;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -213,7 +213,8 @@ impl<T, H, Fut, V, R, E> Crew<T, H, Fut, V, R, E> {
         while let Some(&place) = self.lost.first() {
             let task = &mut self.tasks[place];
             let mut cx = Context::from_waker(self.reported.as_waker());
-            match Pin::new(&mut task.handle).poll(&mut cx) {
+            // As in `receive`: the task's budget may be used up by somebody else.
+            match pin!(unconstrained(&mut task.handle)).poll(&mut cx) {
                 Poll::Pending => return,
                 Poll::Ready(Err(error)) if error.is_panic() => {
                     self.stop();
