@@ -574,6 +574,39 @@ fn past_a_failure_a_source_that_said_pending_is_polled_until_it_answers_and_no_m
 }
 
 #[test]
+fn a_source_that_one_that_returns_wakes_is_polled_on_while_another_waits() {
+    for verb in VERBS {
+        // Both wait without a slot. 0 says what comes next as it goes on.
+        let (feed, gates, pauses) = (items(0..2), Gates::new(|n| n), Gates::new(|n| n));
+        let handler = {
+            let (feed, gates, pauses) = (feed.clone(), gates.clone(), pauses.clone());
+            move |n| {
+                let (handling, pause) = (gates.handle(n), pauses.handle(n));
+                let feed = feed.clone();
+                async move {
+                    if n < 2 {
+                        let _ = without_slot(pause).await;
+                        feed.push(Ok(n + 2));
+                    }
+                    handling.await
+                }
+                .boxed_local()
+            }
+        };
+        let setup = Setup::new(verb, 4).key(|n| n).handler(handler);
+        let mut task = setup.spawn(&feed, &gates);
+        assert_eq!(settled(&mut task), [], "{verb:?}");
+        assert!(feed.is_asked(), "{verb:?}");
+        pauses.open(0);
+        assert_eq!(settled(&mut task), [], "{verb:?}");
+        assert_eq!(gates.called(), [0, 1, 2], "{verb:?}");
+        pauses.open(1);
+        assert_eq!(settled(&mut task), [], "{verb:?}");
+        assert_eq!(gates.called(), [0, 1, 2, 3], "{verb:?}");
+    }
+}
+
+#[test]
 fn past_a_failure_the_end_of_the_source_changes_nothing() {
     for verb in FALLIBLE {
         let (feed, gates, mut task) = failed(verb);

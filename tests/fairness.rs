@@ -4,7 +4,7 @@
 mod support;
 
 use std::cell::{Cell, RefCell};
-use std::future::{poll_fn, ready};
+use std::future::{Future as _, poll_fn, ready};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -579,6 +579,51 @@ fn a_handler_that_returns_to_a_free_slot_is_polled_once() {
     polls.set(0);
     assert_pending!(task.poll_next());
     assert_eq!(polls.get(), 1);
+}
+
+#[test]
+fn one_that_waits_and_is_woken_by_another_that_does_is_polled_once() {
+    // Both are woken, and 0 wakes 1 once more.
+    let polls = [0, 1].map(|_| Rc::new(Cell::new(0)));
+    let waker = Rc::new(RefCell::new(None::<Waker>));
+    let handler = {
+        let (polls, waker) = (polls.clone(), Rc::clone(&waker));
+        move |n: u32| {
+            let (polls, waker) = (Rc::clone(&polls[n as usize]), Rc::clone(&waker));
+            without_slot(poll_fn(move |cx| {
+                polls.set(polls.get() + 1);
+                let other = waker.replace((n == 1).then(|| cx.waker().clone()));
+                if let (0, Some(other)) = (n, other) {
+                    other.wake();
+                }
+                Poll::<()>::Pending
+            }))
+        }
+    };
+    let gates = [0, 1].map(|_| Rc::new(RefCell::new(None::<Waker>)));
+    let results = stream::iter([0, 1]).ordered_by_group(|n| *n, 2);
+    let mut task = spawn(results.then({
+        let gates = gates.clone();
+        move |n| {
+            let (gate, handling) = (Rc::clone(&gates[n as usize]), handler(n));
+            let mut handling = Box::pin(handling);
+            poll_fn(move |cx| {
+                *gate.borrow_mut() = Some(cx.waker().clone());
+                handling.as_mut().poll(cx)
+            })
+        }
+    }));
+    assert_pending!(task.poll_next());
+    while task.is_woken() {
+        assert_pending!(task.poll_next());
+    }
+    for gate in &gates {
+        gate.borrow().as_ref().expect("it was polled").wake_by_ref();
+    }
+    let before = polls.clone().map(|polls| polls.get());
+    assert_pending!(task.poll_next());
+    let after = polls.map(|polls| polls.get());
+    assert_eq!(after, before.map(|polls| polls + 1));
 }
 
 struct Dropper {

@@ -10,7 +10,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use futures::StreamExt as _;
-use futures::future::FutureExt as _;
+use futures::future::{Either, FutureExt as _, select};
 use ordered_by_group::Access;
 use ordered_by_group::prelude::*;
 use ordered_by_group::without_slot;
@@ -19,7 +19,7 @@ use tokio_test::assert_pending;
 use tokio_test::task::spawn;
 
 use self::support::{
-    Feed, Gates, Order, Setup, Task, VERBS, Verb, advance, items, settle, settled,
+    FALLIBLE, Feed, Gates, Order, Setup, Task, VERBS, Verb, advance, items, settle, settled,
 };
 
 /// The most polls that one waits for another.
@@ -478,6 +478,80 @@ fn slots_past_a_failure_are_freed_one_by_one_as_those_before_it_need_them() {
     assert!(gates.called().into_iter().eq(there));
 }
 
+#[test]
+fn a_slot_past_a_failure_that_went_to_one_that_returned_is_freed_as_well() {
+    // 0 to 2 and 4 wait without a slot, 3 fails, and 5 has the other slot.
+    for verb in FALLIBLE {
+        for (order, by) in orders(|n| n) {
+            let waits = |n| n != 3 && n != 5;
+            let mut subject = Subject::new(Setup::new(verb, 2), by, |n| n, 0..6, waits);
+            let name = format!("{verb:?}, {order}");
+            assert_eq!(settled(&mut subject.task), [], "{name}");
+            subject.gates.fail(3);
+            assert_eq!(settled(&mut subject.task), [], "{name}");
+            for n in [0, 1] {
+                subject.pauses.open(n);
+                assert_eq!(settled(&mut subject.task), [], "{name}");
+            }
+            assert_eq!(subject.gates.running(), [0, 1, 2, 4], "{name}: 5 is gone");
+            subject.gates.open(0);
+            assert_eq!(settled(&mut subject.task), [0], "{name}");
+            subject.pauses.open(4);
+            assert_eq!(settled(&mut subject.task), [], "{name}");
+            subject.pauses.open(2);
+            assert_eq!(settled(&mut subject.task), [], "{name}");
+            let went_on = subject.went_on.borrow();
+            assert!(went_on.contains(&2), "{name}: only {went_on:?} went on");
+        }
+    }
+}
+
+#[test]
+fn past_a_failure_what_it_takes_long_to_find_ready_gets_a_slot() {
+    // All but the last two wait for 0, which waits without a slot and ends so. The first of those two fails; the last has the
+    // only slot. That 0 has finished is followed up in more polls than there are results.
+    const WAITING: u32 = 60_000;
+    const FAILING: u32 = WAITING + 1;
+    const LAST: u32 = FAILING + 1;
+    let order = Order::Access(Rc::new(|n| match n {
+        0 => vec![Access::Exclusive(0)],
+        FAILING | LAST => vec![],
+        _ => vec![Access::Shared(0)],
+    }));
+    for verb in FALLIBLE {
+        let (feed, gates) = (items(0..=LAST), Gates::new(|n| n));
+        let handler = {
+            let gates = gates.clone();
+            move |n| {
+                let handling = gates.handle(n);
+                match n {
+                    0 | FAILING => {
+                        let waits = without_slot(pending::<()>()).boxed_local();
+                        let ends = select(waits, handling);
+                        let end = |ended| match ended {
+                            Either::Left(((), _)) => unreachable!("it waits in vain"),
+                            Either::Right((end, _)) => end,
+                        };
+                        ends.map(end).boxed_local()
+                    }
+                    _ => handling.boxed_local(),
+                }
+            }
+        };
+        let mut task = Setup::new(verb, 1)
+            .look_ahead(100_000)
+            .handler(handler)
+            .spawn_in(&order, &feed, &gates);
+        assert_eq!(settled(&mut task), [], "{verb:?}");
+        assert_eq!(gates.running(), [0, FAILING, LAST], "{verb:?}");
+        gates.fail(FAILING);
+        assert_eq!(settled(&mut task), [], "{verb:?}");
+        gates.open(0);
+        assert_eq!(settled(&mut task), [0], "{verb:?}");
+        assert_eq!(gates.running(), [1], "{verb:?}: {LAST} has the slot");
+    }
+}
+
 /// How many results come out one after the other before the stream says Pending or ends.
 fn in_a_row(task: &mut Task) -> usize {
     let mut results = 0;
@@ -557,6 +631,7 @@ fn results_that_were_kept_while_the_caller_awaited_fill_a_chunk() {
 #[cfg(feature = "tokio")]
 mod budget {
     use std::future::Future as _;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -700,6 +775,95 @@ mod budget {
                 }
             }
         }
+    }
+
+    /// A turn in which the caller uses up the budget before it polls the stream.
+    fn poll_without_budget(task: &mut Task, driven: bool) {
+        task.enter(|cx, mut stream| {
+            let mut spent = std::pin::pin!(hog::<()>());
+            assert_pending!(spent.as_mut().poll(cx));
+            if driven {
+                stream.advance(cx);
+            } else {
+                let _ = stream.poll_next_unpin(cx);
+            }
+        });
+    }
+
+    #[tokio::test]
+    async fn nobody_starves_beside_two_hot_groups_and_a_caller_that_uses_up_the_budget() {
+        for driven in [false, true] {
+            for verb in VERBS {
+                for (order, by) in orders(two_hot_groups) {
+                    let setup = Setup::new(verb, 4)
+                        .look_ahead(2_000)
+                        .partition(|n| u32::from(n > 0));
+                    let there = 0..=200;
+                    let mut subject = Subject::new(setup, by, two_hot_groups, there, |n| n == 0);
+                    assert_eq!(settled(&mut subject.task), []);
+                    let (gates, task) = (&subject.gates, &mut subject.task);
+                    let mut done = async |what, turns, happened: &dyn Fn() -> bool| {
+                        let turn = || {
+                            let hot = gates.running().into_iter();
+                            gates.open_all(hot.filter(|n| (1..=1_000).contains(n)));
+                            poll_without_budget(task, driven);
+                            happened()
+                        };
+                        let in_time = is_done_within(turns, turn).await;
+                        assert!(in_time, "{verb:?}, {order}, driven: {driven}: {what}");
+                    };
+                    let happened = || gates.finished().len() == 8;
+                    done("the hot groups go on", 40, &happened).await;
+                    subject.feed.push(Ok(2_000));
+                    let happened = || gates.called().contains(&2_000);
+                    done("the source has one", MOST_POLLS, &happened).await;
+                    subject.pauses.open(0);
+                    let happened = || subject.went_on.borrow().contains(&0);
+                    done("one returns", MOST_POLLS, &happened).await;
+                }
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn nobody_starves_beside_many_results_and_a_caller_that_uses_up_the_budget() {
+        for verb in VERBS {
+            for (order, by) in orders(|n| n) {
+                let setup = Setup::new(verb, 400).partition(|n| n);
+                let mut subject = Subject::new(setup, by, |n| n, 0..200, |n| n == 0);
+                assert_eq!(settled(&mut subject.task), []);
+                subject.gates.open_all(1..200);
+                for _ in 0..4 {
+                    poll_without_budget(&mut subject.task, false);
+                }
+                subject.pauses.open(0);
+                subject.feed.push(Ok(200));
+                let turn = || {
+                    poll_without_budget(&mut subject.task, false);
+                    let returned = subject.went_on.borrow().contains(&0);
+                    returned && subject.gates.called().contains(&200)
+                };
+                let in_time = is_done_within(2 * MOST_POLLS, turn).await;
+                assert!(in_time, "{verb:?}, {order}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn the_panic_of_a_spawned_handler_is_seen_beside_a_closure_that_uses_up_the_budget() {
+        let driving = stream::iter([0, 1])
+            .ordered_by_group(|n| *n, 2)
+            .spawned()
+            .then(async |n| {
+                if n == 1 {
+                    yield_now().await;
+                    panic!("it panics");
+                }
+            })
+            .drive(|_| hog());
+        let mut driving = spawn(driving);
+        let turn = || catch_unwind(AssertUnwindSafe(|| driving.poll().is_pending())).is_err();
+        assert!(is_done_within(100, turn).await);
     }
 
     #[tokio::test]
