@@ -1,6 +1,7 @@
 //! Other ways to the same end, each as a careful engineer would write it: what an item costs, and how long a run takes.
 //!
 //! `cargo bench -p rivals` prints both tables, writes them into `PERFORMANCE.md`, and draws them into `docs/`.
+//! `cargo bench -p rivals -- --redraw` measures nothing, and draws the pictures from the figures in `PERFORMANCE.md`.
 
 mod actors;
 mod blocking_fold;
@@ -15,6 +16,7 @@ mod plots;
 mod processor;
 mod queues;
 mod serial;
+mod svg;
 mod work;
 mod workers;
 
@@ -33,6 +35,8 @@ const LIMITS: Limits = Limits {
     max_parallel: 64,
     look_ahead: 1_024,
 };
+/// How many items the shorter runs in virtual time have.
+const SIZES: u64 = 20_000;
 const WORKS: [&str; 4] = [
     "ready at once",
     "one yield",
@@ -141,13 +145,19 @@ struct Line {
     commits: bool,
 }
 
+const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+
 fn main() {
+    let is_asked_to = |what| std::env::args().any(|argument| argument == what);
+    if is_asked_to("--redraw") {
+        return redraw();
+    }
     // `cargo bench -- --test`, as criterion's benches: run each once, and write nothing.
-    let test = std::env::args().any(|argument| argument == "--test");
+    let test = is_asked_to("--test");
     let (items, rounds, sizes) = if test {
         (2_000, 1, 500)
     } else {
-        (100_000, 11, 20_000)
+        (100_000, 11, SIZES)
     };
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let lines = lines(items, rounds);
@@ -158,15 +168,49 @@ fn main() {
     if test {
         return;
     }
-    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
-    plots::nanos(&format!("{root}/docs/ns_per_item.svg"), &lines).expect("docs/ can be written");
-    plots::makespans(&format!("{root}/docs/makespan.svg"), &skews).expect("docs/ can be written");
-    let page = format!("{root}/PERFORMANCE.md");
-    let text = std::fs::read_to_string(&page).expect("PERFORMANCE.md is in the repository");
+    let nanos: Vec<_> = lines
+        .iter()
+        .map(|line| (line.contender, line.nanos.as_slice()))
+        .collect();
+    draw(&nanos, &skews);
+    let text = performance_page();
     let (head, rest) = text.split_once("<!-- rivals -->").expect("an opening mark");
     let (_, tail) = rest.split_once("<!-- /rivals -->").expect("a closing mark");
     let text = format!("{head}<!-- rivals -->\n{tables}<!-- /rivals -->{tail}");
-    std::fs::write(page, text).expect("PERFORMANCE.md can be written");
+    std::fs::write(format!("{ROOT}/PERFORMANCE.md"), text).expect("PERFORMANCE.md can be written");
+}
+
+fn draw(nanos: &[(Contender, &[f64])], skews: &[(f64, Vec<f64>)]) {
+    for (name, picture) in [
+        ("ns_per_item", plots::nanos(nanos)),
+        ("makespan", plots::makespans(skews)),
+    ] {
+        let path = format!("{ROOT}/docs/{name}.svg");
+        std::fs::write(path, picture).expect("docs/ can be written");
+    }
+}
+
+/// The times per item are read from the page. Those of the other picture are virtual, and the same in every run.
+fn redraw() {
+    let page = performance_page();
+    let nanos = Contender::ALL.map(|contender| {
+        let start = format!("| {} | ", contender.name());
+        let page = page.replace("**", "");
+        let (_, rest) = page.split_once(&start).expect("a line of the contender");
+        let cells = rest.split(" | ").take(WORKS.len());
+        let cells = cells.map(|cell| cell.parse().expect("nanoseconds"));
+        (contender, cells.collect::<Vec<f64>>())
+    });
+    let nanos: Vec<_> = nanos
+        .iter()
+        .map(|(contender, nanos)| (*contender, nanos.as_slice()))
+        .collect();
+    draw(&nanos, &makespan::by_skew(SIZES));
+}
+
+fn performance_page() -> String {
+    std::fs::read_to_string(format!("{ROOT}/PERFORMANCE.md"))
+        .expect("PERFORMANCE.md is in the repository")
 }
 
 /// The contenders take turns in each round, since a machine's speed drifts less within a round than over the run.

@@ -1,130 +1,135 @@
 //! Both tables as pictures.
 
-use std::error::Error;
-
-use plotters::prelude::*;
-use plotters::style::text_anchor::{HPos, Pos, VPos};
-
 use crate::makespan::CONTENDERS;
-use crate::{Line, WORKS};
+use crate::svg::{Svg, WIDTH};
+use crate::{Contender, WORKS};
 
-const COLOURS: [RGBColor; 8] = [
-    RGBColor(230, 159, 0),
-    RGBColor(86, 180, 233),
-    RGBColor(0, 114, 178),
-    RGBColor(204, 121, 167),
-    RGBColor(148, 103, 60),
-    RGBColor(120, 120, 120),
-    RGBColor(213, 0, 50),
-    RGBColor(0, 140, 90),
-];
-const GREY: RGBColor = RGBColor(225, 225, 225);
+/// A line per contender and a mark per work.
+pub fn nanos(lines: &[(Contender, &[f64])]) -> String {
+    let (left, right, top, step) = (262.0, 872.0, 104.0, 30.0);
+    let bottom = top + step * lines.len() as f64;
+    let (low, high) = (1_f64, 2_000_f64);
+    let x = |nanos: f64| left + (right - left) * (nanos / low).ln() / (high / low).ln();
 
-/// A line per contender and a dot per work.
-pub fn nanos(path: &str, lines: &[Line]) -> Result<(), Box<dyn Error>> {
-    let (width, left, right, top, step) = (900, 260.0, 870.0, 90, 30);
-    let height = top + step * lines.len() as i32 + 50;
-    let root = SVGBackend::new(path, (width, height as u32)).into_drawing_area();
-    root.fill(&WHITE)?;
-    let text = |size: i32, h, v| {
-        TextStyle::from(("sans-serif", size).into_font())
-            .color(&BLACK)
-            .pos(Pos::new(h, v))
-    };
-    let (low, high) = (1_f64, 5_000_f64);
-    let x = |nanos: f64| {
-        let share = (nanos / low).ln() / (high / low).ln();
-        (left + (right - left) * share).round() as i32
-    };
-    let title = "ns per item, source to result (less is faster; logarithmic)";
-    root.draw(&Text::new(title, (20, 14), text(19, HPos::Left, VPos::Top)))?;
-    for (n, (work, colour)) in std::iter::zip(WORKS, COLOURS).enumerate() {
-        let at = 270 + [0, 135, 240, 350][n];
-        root.draw(&Circle::new((at, 62), 5, colour.filled()))?;
-        root.draw(&Text::new(
-            work,
-            (at + 11, 62),
-            text(14, HPos::Left, VPos::Center),
-        ))?;
+    let mut svg = Svg::new(
+        bottom + 40.0,
+        "Nanoseconds per item, from the source to the result",
+        "lower is better; the scale is logarithmic",
+    );
+    for (n, (work, at)) in std::iter::zip(WORKS, [0.0, 140.0, 250.0, 365.0]).enumerate() {
+        svg.mark(n, (left + at + 8.0, 80.0));
+        svg.text("", (left + at + 21.0, 84.0), work);
     }
-    let bottom = top + step * lines.len() as i32;
-    for tick in [1, 3, 10, 30, 100, 300, 1_000, 3_000] {
+    for tick in [1, 3, 10, 30, 100, 300, 1_000] {
         let at = x(f64::from(tick));
-        root.draw(&PathElement::new([(at, top - 8), (at, bottom)], GREY))?;
-        root.draw(&Text::new(
-            tick.to_string(),
-            (at, bottom + 8),
-            text(14, HPos::Center, VPos::Top),
-        ))?;
+        svg.path("grid", &[(at, top - 6.0), (at, bottom)]);
+        svg.text("note middle", (at, bottom + 20.0), &tick.to_string());
     }
-    for (n, line) in lines.iter().enumerate() {
-        let y = top + step * n as i32 + step / 2 - 4;
-        let name = line.contender.name();
-        let style = text(15, HPos::Right, VPos::Center);
-        let style = if line.contender.is_ours() {
-            style.color(&COLOURS[6])
-        } else {
-            style
-        };
-        root.draw(&Text::new(name, (left as i32 - 12, y), style))?;
-        let across = [(left as i32, y), (right as i32, y)];
-        root.draw(&PathElement::new(across, GREY))?;
-        for (nanos, colour) in std::iter::zip(&line.nanos, COLOURS) {
-            root.draw(&Circle::new((x(*nanos), y), 6, colour.filled()))?;
+    for (n, (contender, nanos)) in lines.iter().enumerate() {
+        let y = top + step * (n as f64 + 0.5) - 4.0;
+        let ours = if contender.is_ours() { " ours" } else { "" };
+        svg.text(
+            &format!("name before{ours}"),
+            (left - 14.0, y + 4.5),
+            contender.name(),
+        );
+        svg.path("grid", &[(left, y), (right, y)]);
+        for (work, nanos) in nanos.iter().enumerate() {
+            // So that of two times that are nearly the same both are seen.
+            let lane = if work < 2 { -4.0 } else { 4.0 };
+            svg.mark(work, (x(*nanos), y + lane));
         }
     }
-    root.present()?;
-    Ok(())
+    svg.finish()
 }
 
-/// A curve per contender.
-pub fn makespans(path: &str, skews: &[(f64, Vec<f64>)]) -> Result<(), Box<dyn Error>> {
-    let root = SVGBackend::new(path, (900, 520)).into_drawing_area();
-    root.fill(&WHITE)?;
+/// A panel per contender, since many curves lie on one another: its own curve over those of all others.
+pub fn makespans(skews: &[(f64, Vec<f64>)]) -> String {
+    let (columns, left, top) = (4, 56.0, 78.0);
+    let (pitch, row, width, height) = (212.0, 216.0, 180.0, 130.0);
     let most = skews
         .iter()
         .flat_map(|(_, ratios)| ratios)
-        .fold(1.5, |most: f64, ratio| most.max(*ratio));
-    let mut chart = ChartBuilder::on(&root)
-        .caption(
-            "Makespan / bound by skew: items of 1 to 19 ms, 64 slots (1 is the best there is)",
-            ("sans-serif", 19),
-        )
-        .margin(16)
-        .x_label_area_size(48)
-        .y_label_area_size(60)
-        .build_cartesian_2d(0.0..1.5, 0.9..most * 1.05)?;
-    chart
-        .configure_mesh()
-        .light_line_style(WHITE)
-        .bold_line_style(GREY)
-        .x_labels(7)
-        .x_desc("Zipf exponent of 10,000 keys (0: all equally frequent)")
-        .y_desc("makespan / bound")
-        .label_style(("sans-serif", 14))
-        .draw()?;
-    for (n, (contender, colour)) in std::iter::zip(CONTENDERS, COLOURS).enumerate() {
-        let width = if contender.is_ours() { 3 } else { 2 };
-        let points: Vec<_> = skews.iter().map(|(skew, by)| (*skew, by[n])).collect();
-        chart.draw_series(points.iter().map(|at| Circle::new(*at, 4, colour.filled())))?;
-        chart
-            .draw_series(
-                points
-                    .windows(2)
-                    .map(|pair| PathElement::new(pair.to_vec(), colour.stroke_width(width))),
-            )?
-            .label(contender.name())
-            .legend(move |(x, y)| {
-                PathElement::new([(x, y), (x + 20, y)], colour.stroke_width(width))
-            });
+        .fold(1.5_f64, |most, ratio| most.max(*ratio));
+    let last = skews
+        .iter()
+        .fold(0.0_f64, |last, (skew, _)| last.max(*skew));
+    let rows = CONTENDERS.len().div_ceil(columns) as f64;
+
+    let mut svg = Svg::new(
+        top + rows * row + 24.0,
+        "How long a run takes, as a multiple of the shortest time possible",
+        "lower is better, and 1 is the best there is; 64 slots, items of 1 to 19 ms; grey: the other contenders",
+    );
+    for (n, contender) in CONTENDERS.into_iter().enumerate() {
+        let x0 = left + (n % columns) as f64 * pitch;
+        let y0 = top + (n / columns) as f64 * row + 42.0;
+        let at = |skew: f64, ratio: f64| {
+            (
+                x0 + width * skew / last,
+                y0 + height * (1.0 - (ratio - 1.0) / (most - 1.0)),
+            )
+        };
+        let curve = |n: usize| -> Vec<_> { skews.iter().map(|(s, by)| at(*s, by[n])).collect() };
+
+        let ours = if contender.is_ours() { " ours" } else { "" };
+        for (line, text) in in_two(contender.name()).into_iter().enumerate() {
+            svg.text(
+                &format!("name{ours}"),
+                (x0, y0 - 28.0 + 15.0 * line as f64),
+                &text,
+            );
+        }
+        for ratio in (10..).map(f64::from).map(|tenths| tenths / 10.0).step_by(2) {
+            if ratio > most {
+                break;
+            }
+            svg.path("grid", &[at(0.0, ratio), at(last, ratio)]);
+            if n % columns == 0 {
+                let (x, y) = at(0.0, ratio);
+                svg.text("note before", (x - 8.0, y + 4.0), &format!("{ratio:.1}"));
+            }
+        }
+        for tick in [0.0, 0.5, 1.0, 1.5] {
+            let (x, y) = at(tick, 1.0);
+            svg.text("note middle", (x, y + 18.0), &format!("{tick}"));
+        }
+
+        for other in (0..CONTENDERS.len()).filter(|other| *other != n) {
+            svg.path("others", &curve(other));
+        }
+        let (line, point) = match contender.is_ours() {
+            true => ("curve ours-curve", "point ours-point"),
+            false => ("curve", "point"),
+        };
+        let points = curve(n);
+        svg.path(line, &points);
+        for point_at in &points {
+            svg.circle(point, *point_at, 3.5);
+        }
+        // No curve comes into this corner.
+        let highest = skews.iter().fold(1.0_f64, |most, (_, by)| most.max(by[n]));
+        svg.text(
+            "before",
+            (x0 + width, y0 + 4.0),
+            &format!("at most {highest:.2}"),
+        );
     }
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::UpperRight)
-        .background_style(WHITE)
-        .border_style(GREY)
-        .label_font(("sans-serif", 14))
-        .draw()?;
-    root.present()?;
-    Ok(())
+    svg.text(
+        "note middle",
+        (WIDTH / 2.0, top + rows * row + 4.0),
+        "skew: the Zipf exponent of 10,000 keys (0: all are equally frequent)",
+    );
+    svg.finish()
+}
+
+/// A name over two lines, if it has two parts.
+fn in_two(name: &str) -> Vec<String> {
+    if let Some((first, second)) = name.split_once(" + ") {
+        return vec![first.to_owned(), format!("+ {second}")];
+    }
+    match name.split_once(", ") {
+        Some((first, second)) => vec![format!("{first},"), second.to_owned()],
+        None => vec![String::new(), name.to_owned()],
+    }
 }
