@@ -7,7 +7,7 @@ const SEED: u64 = 1;
 pub struct Item {
     pub offset: u64,
     pub group: Group,
-    /// Its place in its group: 1 is the first.
+    /// Its position in its group, from 1.
     pub number: usize,
     /// How long its handler takes.
     pub seconds: u64,
@@ -26,7 +26,7 @@ impl Group {
     }
 }
 
-/// Six groups as chance has it, and one to nine seconds each.
+/// Six groups in random order, and one to nine seconds each.
 pub fn forty_items() -> Vec<Item> {
     let mut state = SEED;
     let mut members = [0; GROUPS as usize];
@@ -44,7 +44,7 @@ pub fn forty_items() -> Vec<Item> {
     items.collect()
 }
 
-/// SplitMix64 (Steele, Lea and Flood, 2014): a few lines that give the same numbers with every version of every crate.
+/// SplitMix64 (Steele, Lea and Flood, 2014): a few lines that give the same numbers whatever the versions of other crates.
 fn random(state: &mut u64) -> u64 {
     *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
     let mut z = *state;

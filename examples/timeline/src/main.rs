@@ -1,6 +1,6 @@
-//! A picture of order: the same forty items handled in four ways, and drawn as a timeline of each.
+//! Draws the picture in the README: the same forty items handled in four ways, with a timeline for each.
 //!
-//! It runs in tokio's paused clock, so that the picture is exact, and the same each time.
+//! It runs in tokio's paused clock, so the picture is exact and the same every time.
 //!
 //! ```text
 //! cargo run -p timeline
@@ -23,7 +23,8 @@ use crate::item::forty_items;
 use crate::recorder::Timeline;
 use crate::way::Way;
 
-/// Draws how long forty items take: one by one, in batches, by a fold that blocks, and with this crate.
+/// Handles the same forty items one at a time, in batches, with a blocking fold and with this crate, and draws a timeline
+/// for each.
 #[derive(Parser)]
 #[command(name = "timeline")]
 struct Args {
@@ -45,13 +46,13 @@ async fn main() -> io::Result<()> {
     Ok(())
 }
 
-/// What the picture shows, and where it is.
+/// What the picture shows, and where it was written.
 fn told(panels: &[(Way, Timeline)], file: &Path) -> String {
-    let mut told = String::from("The same forty items, a panel for each way to handle them:\n\n");
+    let mut told = String::from("The same forty items, handled in four ways:\n\n");
     for (way, timeline) in panels {
         let (title, note) = (way.title(), way.note());
         let done = format!("done after {} s", timeline.makespan());
-        told.push_str(&format!("{title:>19}  {done:16}  {note}\n"));
+        told.push_str(&format!("{title:>16}  {done:16}  {note}\n"));
     }
-    told + &format!("\ndrawn in {}", file.display())
+    told + &format!("\nThe picture is in {}", file.display())
 }

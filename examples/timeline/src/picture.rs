@@ -9,7 +9,7 @@ const WIDTH: u64 = 900;
 const MARGIN: u64 = 20;
 /// Where the time starts, to the right of the names of the lanes.
 const LEFT: u64 = 88;
-/// How wide a second is, in pixels, as all lengths here.
+/// How wide a second is, in pixels, like all lengths here.
 const SECOND: u64 = 4;
 const HEAD: u64 = 84;
 /// From a title to the note beside it: some fonts are wide.
@@ -17,16 +17,16 @@ const NOTE: u64 = 172;
 const TITLE: u64 = 26;
 const LANE: u64 = 15;
 const BAR: u64 = 13;
-/// From one line of those that wait to the next.
+/// From one line of a waiting item to the next.
 const THREAD: u64 = 3;
 /// How high the line of commits rises: a pixel for each item.
 const COMMITS: u64 = 40;
 const GAP: u64 = 20;
 const AXIS: u64 = 18;
 
-/// The colours of the groups are told apart by those who do not see red or green, too (Okabe and Ito, 2008).
+/// Colours that readers with red-green colour blindness can tell apart, too (Okabe and Ito, 2008).
 const STYLE: &str = "\
-text { font: 11px system-ui, -apple-system, 'Segoe UI', 'Liberation Sans', Arial, sans-serif; fill: #1f2328 }
+text { font: 12px system-ui, -apple-system, 'Segoe UI', 'Liberation Sans', Arial, sans-serif; fill: #1f2328 }
 .note { fill: #59636e }
 .card { fill: #ffffff; stroke: #d1d9e0 }
 .head { font-size: 18px; font-weight: 600 }
@@ -34,7 +34,7 @@ text { font: 11px system-ui, -apple-system, 'Segoe UI', 'Liberation Sans', Arial
 .done { font-size: 16px; font-weight: 600 }
 .before { text-anchor: end }
 .middle { text-anchor: middle }
-.label { font-size: 9px; text-anchor: middle; fill: #ffffff }
+.label { font-size: 10px; text-anchor: middle; fill: #ffffff }
 .dark { fill: #1f2328 }
 .lane { fill: #eff2f5 }
 .grid, .end, .committed, .wait { fill: none }
@@ -84,12 +84,12 @@ fn legend(svg: &mut Svg) {
         svg.text(&label(group), x + 9, y, &name.to_string());
         x += 22;
     }
-    svg.text("note", x + 4, y, "running: a colour for each group");
-    x += 214;
+    svg.text("note", x + 4, y, "running: one colour per group");
+    x += 210;
     svg.path("wait a", [(x, y - 6), (x + 24, y - 6)]);
     svg.path("wait c", [(x, y - 3), (x + 24, y - 3)]);
-    svg.text("note", x + 32, y, "waiting: read, and not running yet");
-    x += 240;
+    svg.text("note", x + 32, y, "waiting: read, but not running yet");
+    x += 252;
     let (low, high) = (y - 4, y - 9);
     let steps = [
         (x, y),
@@ -100,7 +100,7 @@ fn legend(svg: &mut Svg) {
         (x + 24, high),
     ];
     svg.path("committed", steps);
-    svg.text("note", x + 32, y, "committed: all up to here is done");
+    svg.text("note", x + 32, y, "committed: done up to here");
 }
 
 fn axis(svg: &mut Svg, longest: u64, bottom: u64) {
@@ -172,7 +172,7 @@ fn bar(svg: &mut Svg, y: u64, run: &Run) {
     }
 }
 
-/// Those that waited, in rows in which none overlaps another.
+/// The items that waited, in rows in which none overlaps another.
 fn threads(runs: &[Run]) -> Vec<Vec<&Run>> {
     let mut waited: Vec<_> = runs.iter().filter(|run| run.read < run.start).collect();
     waited.sort_by_key(|run| run.item.offset);
@@ -205,7 +205,7 @@ fn height(timeline: &Timeline) -> u64 {
     TITLE + strip(&threads(&timeline.runs)) + SLOTS as u64 * LANE + 4 + COMMITS
 }
 
-/// How high the lines of those that wait are, one above the other.
+/// How high the lines of the waiting items are, one above the other.
 fn strip(threads: &[Vec<&Run>]) -> u64 {
     match threads.len() as u64 {
         0 => 0,

@@ -1,4 +1,4 @@
-//! What happens in a run, and when: the handler and the commit that all ways share.
+//! Records what happens in a run and when, in the handler and the commit that all four ways share.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -23,7 +23,7 @@ pub struct Recorder {
 pub struct Timeline {
     /// In the order in which the handlers finished.
     pub runs: Vec<Run>,
-    /// When, and how many items are done with all before them.
+    /// The second of each commit, and how many items it covers.
     pub commits: Vec<(u64, u64)>,
 }
 
@@ -49,7 +49,7 @@ impl Recorder {
         self.read.borrow_mut().insert(item.offset, self.now());
     }
 
-    /// The handler: it takes the time that the item says.
+    /// The handler: it takes as long as the item says.
     pub async fn handle(&self, item: Item) -> Item {
         let mut busy = self.busy.get();
         let slot = busy.iter().position(|busy| !busy);
@@ -73,7 +73,7 @@ impl Recorder {
         item
     }
 
-    /// The item at this offset and all before it are done.
+    /// The item at this offset and everything before it are done.
     pub async fn commit(&self, offset: u64) {
         let commit = (self.now(), offset + 1);
         self.timeline.borrow_mut().commits.push(commit);
@@ -94,7 +94,7 @@ impl Timeline {
         self.runs.iter().map(|run| run.end).max().unwrap_or(0)
     }
 
-    /// Of a hundred seconds of a slot, how many are spent in a handler.
+    /// The share of the time that the slots spend in handlers.
     pub fn percent_busy(&self) -> u64 {
         let busy: u64 = self.runs.iter().map(|run| run.end - run.start).sum();
         let available = SLOTS as u64 * self.makespan();

@@ -1,4 +1,4 @@
-//! Four ways to handle items so that those of one group keep their order.
+//! Four ways to handle items that keep each group in order.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -9,7 +9,7 @@ use ordered_by_group::prelude::*;
 use crate::item::Item;
 use crate::recorder::{Recorder, SLOTS, Timeline};
 
-/// How many items a batch of the fork-join has: two for each slot.
+/// How many items a batch of the fork-join holds: two per slot.
 const BATCH: usize = 2 * SLOTS;
 
 #[derive(Clone, Copy)]
@@ -30,9 +30,9 @@ impl Way {
 
     pub fn title(self) -> &'static str {
         match self {
-            Self::Serial => "One after the other",
+            Self::Serial => "One at a time",
             Self::ForkJoin => "Fork-join",
-            Self::BlockingFold => "A fold that blocks",
+            Self::BlockingFold => "Blocking fold",
             Self::OrderedByGroup => "ordered-by-group",
         }
     }
@@ -40,10 +40,10 @@ impl Way {
     pub fn note(self) -> &'static str {
         match self {
             Self::Serial => "three slots are never used",
-            Self::ForkJoin => "batches of eight: the next waits for the slowest of this one",
-            Self::BlockingFold => "the first item that may not run holds back all behind it",
+            Self::ForkJoin => "batches of eight: each waits for the slowest item of the one before",
+            Self::BlockingFold => "an item that may not run yet holds back everything behind it",
             Self::OrderedByGroup => {
-                "an item waits for its own group or for a slot, and for nothing else"
+                "an item waits only for its own group, or for a slot"
             }
         }
     }
@@ -89,8 +89,8 @@ async fn fork_join(items: &[Item], recorder: &Recorder) {
     }
 }
 
-/// Starts each item as it is read, and reads no further while it may not run yet. The commits are not part of the idea:
-/// here an offset is committed once it and all before it are done.
+/// Starts each item as it is read, and reads no further while an item may not run yet. Commits are not part of the idea:
+/// here an offset is committed once it and everything before it are done.
 async fn blocking_fold(items: &[Item], recorder: &Recorder) {
     let mut running = FuturesUnordered::new();
     let mut groups = HashSet::new();
@@ -101,7 +101,7 @@ async fn blocking_fold(items: &[Item], recorder: &Recorder) {
             let finished: Item = running
                 .next()
                 .await
-                .expect("every group in the set has one that runs");
+                .expect("every group in the set has a running item");
             groups.remove(&finished.group);
             commits.add(finished, recorder).await;
         }
@@ -113,7 +113,7 @@ async fn blocking_fold(items: &[Item], recorder: &Recorder) {
     }
 }
 
-/// Commits what is done with all before it.
+/// Commits an offset once everything before it is done.
 #[derive(Default)]
 struct Contiguous {
     next: u64,
