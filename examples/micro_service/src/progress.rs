@@ -70,7 +70,7 @@ impl Progress {
         let committed = gauge.committed_before;
         if committed > 0 {
             say(&format!(
-                "going on after row {} of {}",
+                "continuing after row {} of {}",
                 HumanCount(committed),
                 HumanCount(rows)
             ));

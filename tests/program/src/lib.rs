@@ -26,7 +26,7 @@ impl Run {
 
     pub fn went_on_after(&mut self) -> u64 {
         let line = self.lines.next().unwrap().unwrap();
-        let row = line.strip_prefix("going on after row ").expect(&line);
+        let row = line.strip_prefix("continuing after row ").expect(&line);
         number(row.split(' ').next().unwrap())
     }
 
