@@ -1,4 +1,4 @@
-//! What a run needs of the broker: a server, ours or one that runs, and a queue of its own that is gone afterwards.
+//! The broker of a run: a server, either ours or a running one, and a queue of its own that is deleted afterwards.
 
 use std::path::PathBuf;
 use std::process;

@@ -1,4 +1,4 @@
-//! The run, seen from outside: publishes, kills and restarts, until every message is acknowledged.
+//! Conducts the run from outside: publishes, kills and restarts until every message is acknowledged.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -67,7 +67,7 @@ pub async fn conduct(settings: &Settings, broker: &mut Broker) -> Result<Report>
                 say(&format!("server killed, {at}"));
                 sleep(SERVER_IS_AWAY).await;
                 server.start_again().await?;
-                say("server started again");
+                say("server restarted");
             }
             (Fault::RestartServer, None) => continue,
         }

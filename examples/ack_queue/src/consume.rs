@@ -1,5 +1,5 @@
-//! The process that consumes: from the oldest message on that is not acknowledged, and again from there if a delivery
-//! goes missing.
+//! The consuming process: it starts at the oldest message that is not acknowledged, and again from there if a delivery goes
+//! missing.
 
 use std::future::Future;
 use std::io::{self, Read as _};

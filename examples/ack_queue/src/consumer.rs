@@ -1,4 +1,4 @@
-//! The process that consumes, seen from outside: started, killed, asked to end.
+//! The consuming process as seen from outside: started, killed, asked to end.
 
 use std::env;
 use std::process::{Child, Command, Stdio};

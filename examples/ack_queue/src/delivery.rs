@@ -1,4 +1,4 @@
-//! A delivery of a message, without its content: what it takes to acknowledge it. This is the offset.
+//! A delivery of a message without its content: what it takes to acknowledge it. This is the offset.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};

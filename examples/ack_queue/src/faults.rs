@@ -1,4 +1,4 @@
-//! Which messages something goes wrong with, and how long each takes: the same in every run.
+//! Which messages go wrong, and how long each takes: the same in every run.
 
 use std::time::Duration;
 

@@ -1,8 +1,8 @@
-//! Messages that were given back to the broker, and what has to wait for them.
+//! Messages that were given back to the broker, and the messages that have to wait for them.
 //!
-//! The broker delivers a message that was given back when its delay is over, and meanwhile the ones behind it, of the
-//! same group too. Those are given back as well, until it has come again and is done: a group stands still, as it would
-//! if its handler waited.
+//! The broker redelivers a message when the delay after it was given back is over. Until then it delivers later messages,
+//! also those of the same group. These are given back as well, until the first has been redelivered and handled: the
+//! group stands still, as it would if its handler waited.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};

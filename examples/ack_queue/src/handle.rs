@@ -1,4 +1,4 @@
-//! The handlers, and what is told the broker when one is done.
+//! The handlers, and what the broker is told when one is done.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

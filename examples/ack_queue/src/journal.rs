@@ -1,5 +1,5 @@
-//! What happened, a line each. It is the handlers' database too: that a message is processed is its whole effect, so the
-//! effect and the note that it took place are one write, which a kill does not tear.
+//! What happened, one event per line. It is also the handlers' database: to be processed is the whole effect of a message,
+//! so the effect and the note that it took place are one write, which a kill cannot split.
 
 use std::collections::HashSet;
 use std::fs::{self, File};

@@ -1,4 +1,4 @@
-//! Leases are extended from receipt until a message is settled: while it waits, and while its handler runs.
+//! Extends leases from receipt until a message is settled: while it waits, and while its handler runs.
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 

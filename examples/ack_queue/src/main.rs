@@ -1,9 +1,9 @@
-//! A queue whose broker wants one acknowledgement for each message: NATS JetStream, over its own protocol, with faults.
+//! A queue whose broker wants one acknowledgement per message: NATS JetStream, over its own protocol, under faults.
 //!
-//! A message's group is its subject, its offset is the means to acknowledge it. A message is acknowledged as soon as its
-//! handler is done, whatever else still runs: `and_then_unordered`, and no position is ever committed. Meanwhile a child
-//! process that handles the messages is killed, the server is killed, acknowledgements are lost, leases run out, and
-//! handlers fail and give their messages back. At the end everything is counted.
+//! A message's group is its subject, and its offset is the means to acknowledge it. A message is acknowledged as soon as its
+//! handler is done, whatever else is still running: that is `and_then_unordered`, and no position is ever committed.
+//! Meanwhile a child process that handles the messages is killed, the server is killed, acknowledgements are lost, leases
+//! run out, and handlers fail and give their messages back. At the end everything is counted.
 //!
 //! ```text
 //! cargo run -p ack_queue
@@ -12,11 +12,11 @@
 //!
 //! How a group keeps its order, whatever goes wrong:
 //!
-//! - JetStream delivers what is new *before* it delivers again what was not acknowledged. So whoever begins to consume,
-//!   and whoever missed a delivery, begins at the oldest message that is not acknowledged ([`queue`], [`receive`]).
-//! - A message that is delivered again while it is in work, or after it was, comes behind the first one, since its group
-//!   is the same; it is found done, and changes nothing ([`handle`]).
-//! - A message that is given back takes those behind it in its group along ([`given_back`]).
+//! - JetStream delivers new messages *before* it redelivers messages that were not acknowledged. So a consumer that starts,
+//!   or that missed a delivery, begins at the oldest message that is not acknowledged ([`queue`], [`receive`]).
+//! - A message that is redelivered while it is being handled, or later, runs after its first delivery, since both are in the
+//!   same group. Its handler finds that it is done, and changes nothing ([`handle`]).
+//! - A message that is given back takes the messages behind it in its group along ([`given_back`]).
 
 use std::pin::pin;
 use std::process::ExitCode;

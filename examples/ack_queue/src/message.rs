@@ -1,4 +1,4 @@
-//! What is published: a number, under the subject of its group.
+//! A published message: a number, under the subject of its group.
 
 /// Every sixth message is of group 0.
 const HOT: u64 = 6;

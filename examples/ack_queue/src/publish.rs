@@ -1,4 +1,4 @@
-//! The publisher: one message at a time in each group, many groups at once, each until the server has confirmed it.
+//! The publisher: one message at a time per group, many groups at once, each until the server has confirmed it.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The queue in the broker: a stream that keeps a message until it is acknowledged, and its one consumer.
+//! The queue in the broker: a stream that keeps a message until it is acknowledged, and its only consumer.
 
 use std::time::Duration;
 

@@ -1,8 +1,8 @@
-//! Receives messages as they are delivered, whether or not the operator reads on.
+//! Receives messages as they are delivered, whether or not the operator is reading.
 //!
 //! The operator reads its source only while a slot is free. Meanwhile a message would wait in the client's buffer, where
-//! nobody knows of it, and its lease would run out. So a task of its own reads, and the lease is kept from there on. What
-//! it can hold is limited by the broker: see `PREFETCH`.
+//! nothing extends its lease, so the lease would run out. Therefore a task of its own reads, and the lease is kept from
+//! there on. The broker limits how much the task can hold: see `PREFETCH`.
 
 use std::error::Error;
 use std::fmt;

@@ -20,7 +20,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// Whether it came out as the mode promises is the exit code.
+    /// The exit code says whether the counts are what the mode promises.
     pub fn print(&self) -> Result<ExitCode> {
         let mut table = format!("\n{}\n", self.mode.describe());
         for part in [self.faults(), self.effort(), self.counts()] {
@@ -56,7 +56,7 @@ impl Report {
                 "{failed}, given back with {} behind them",
                 count(counts.given_back_behind)
             ),
-            Mode::AtMostOnce => format!("{failed}, tried again where they were"),
+            Mode::AtMostOnce => format!("{failed}, retried in place"),
         }
     }
 

@@ -97,8 +97,8 @@ fn spawn(folder: &Path, port: u16) -> Result<Child> {
         .spawn();
     match spawned {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Refused(format!(
-            "{PROGRAM} is not on the PATH: `apt-get install {PROGRAM}` (Debian, Ubuntu; it is put into /usr/sbin) or \
-             `brew install {PROGRAM}` (macOS), or give one that runs by --url"
+            "{PROGRAM} is not on the PATH: `apt-get install {PROGRAM}` (Debian, Ubuntu; installed in /usr/sbin) or \
+             `brew install {PROGRAM}` (macOS), or name a running one with --url"
         ))
         .into()),
         spawned => spawned.with_context(|| format!("cannot start {PROGRAM}")),

@@ -1,4 +1,4 @@
-//! Being asked to stop: the guards of the server, of the consumer and of the scratch folder still do their work.
+//! Being asked to stop: the guards of the server, the consumer and the scratch folder still clean up.
 
 use std::process::ExitCode;
 

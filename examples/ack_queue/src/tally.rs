@@ -1,4 +1,4 @@
-//! Counts what is in the journal, without a look at what the handlers believe.
+//! Counts what is in the journal, regardless of what the handlers believe.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom};

@@ -1,7 +1,7 @@
-//! Logs that name the group and the offset: a `tracing` span around each handler.
+//! Log lines that name the group and the offset, through a `tracing` span around each handler.
 //!
-//! Two orders are in work at once, their lines interleave, and each line says whose it is. The waits are in virtual time,
-//! so that it prints the same in every run.
+//! Two orders are handled at once and their lines interleave, but each line says which order it belongs to. The waits are in
+//! virtual time, so every run prints the same.
 //!
 //! ```text
 //! cargo run -p logs
@@ -41,7 +41,7 @@ async fn main() {
         .await;
 }
 
-/// It knows nothing of offsets: the span names them, also in the lines of the libraries that it calls.
+/// Knows nothing of offsets: the span adds them, even to the lines of libraries that the handler calls.
 async fn handle(message: Message) {
     info!("{}", message.step);
     sleep(message.work).await;

@@ -7,32 +7,32 @@ use clap::Parser;
 
 use crate::mode::Mode;
 
-/// Adds up the purchases of every customer of an online shop: one at a time for each customer, many customers at once,
-/// and no purchase lost or counted twice when it is killed and started again.
+/// Adds up the purchases of every customer of an online shop, one at a time per customer and many customers at once. Kill
+/// it at any moment and start it again: no purchase is lost or counted twice.
 #[derive(Parser)]
 #[command(name = "micro_service")]
 pub struct Args {
-    /// The purchases
+    /// The file of purchases
     #[arg(long, value_name = "FILE", default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/data/purchases.csv"))]
     pub data: PathBuf,
 
-    /// Where the customers, the position in the file and the dead letters are kept
+    /// The folder for the customers, the position in the file and the dead letters
     #[arg(long, value_name = "FOLDER", default_value = "target/micro_service")]
     pub state: PathBuf,
 
-    /// Forget what the state folder holds, and start at the first row
+    /// Discard what the state folder holds and start at the first row
     #[arg(long)]
     pub fresh: bool,
 
-    /// The most purchases in work at once
+    /// The maximum number of purchases handled at once
     #[arg(long, value_name = "N", default_value = "64")]
     pub max_parallel: NonZeroUsize,
 
-    /// Commit after so many rows, or a quarter of a second
+    /// Commit after this many rows, or after a quarter of a second
     #[arg(long, value_name = "N", default_value = "1000")]
     pub commit_every: NonZeroU64,
 
-    /// Try one way to order the first rows, in memory: the state folder is left alone
+    /// Try another way to order the first rows, in memory: the state folder is not touched
     #[arg(long, conflicts_with_all = ["state", "fresh"])]
     pub mode: Option<Mode>,
 
@@ -40,7 +40,7 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value = "5000", requires = "mode", value_parser = clap::value_parser!(u64).range(1..))]
     pub rows: u64,
 
-    /// Print every customer in the state folder as CSV, and do nothing else
+    /// Only print every customer in the state folder, as CSV
     #[arg(long, conflicts_with_all = ["data", "fresh", "mode"])]
     pub dump: bool,
 }

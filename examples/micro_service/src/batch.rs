@@ -1,4 +1,4 @@
-//! Batches: a durable commit takes milliseconds, so many rows share one.
+//! Collects rows into batches: a durable commit takes milliseconds, so many rows share one.
 
 use std::num::NonZeroU64;
 use std::time::{Duration, Instant};

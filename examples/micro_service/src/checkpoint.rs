@@ -1,4 +1,4 @@
-//! How far the job is: what the transaction of a commit writes beside the customers.
+//! How far the job is. The transaction of a commit writes it together with the customers.
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
-//! The rows that could not be decoded: a file of offset, reason and row.
+//! The rows that could not be decoded, in a file of offset, reason and row.
 //!
-//! It is written before the commit and its length is part of the commit. What is past that length after a crash is cut
-//! off, and comes again with its rows: each dead letter is there once.
+//! The file is written before the commit, and its length is part of the commit. After a crash, whatever is past that length
+//! is cut off and written again with its rows, so each dead letter is there once.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
@@ -29,7 +29,7 @@ impl DeadLetters {
         if bytes < committed_bytes {
             return Err(Refused(format!(
                 "{} has {bytes} bytes, but {committed_bytes} were committed; \
-                 put it back, or start over with --fresh",
+                 restore it, or start over with --fresh",
                 path.display()
             ))
             .into());

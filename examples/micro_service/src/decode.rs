@@ -1,4 +1,4 @@
-//! Decode: from bytes to a typed input, or the reason why not.
+//! Decode: turns bytes into a typed input, or says why it cannot.
 
 use std::str::FromStr;
 

@@ -1,4 +1,4 @@
-//! Every customer as a line of CSV.
+//! Prints every customer as a line of CSV.
 
 use std::io::{self, Write as _};
 

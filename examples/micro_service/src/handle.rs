@@ -1,4 +1,4 @@
-//! Handle: from a purchase to what has to change. Reads, waits and computes; writes nothing.
+//! Handle: decides what a purchase changes. Reads, waits and computes, but writes nothing.
 
 use std::time::Duration;
 

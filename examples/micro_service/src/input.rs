@@ -1,4 +1,4 @@
-//! The file as a source of messages: a line is a message, however broken, and its number is its offset.
+//! The file as a source of messages. Each line is a message, however broken, and its number is its offset.
 
 use std::fs;
 use std::path::Path;
@@ -32,14 +32,14 @@ impl Input {
     pub fn read(file: &Path) -> Result<Self> {
         let content = fs::read(file).map_err(|error| {
             Refused(format!(
-                "cannot read {}: {error}; name the file of the purchases with --data FILE",
+                "cannot read {}: {error}; name the file of purchases with --data FILE",
                 file.display()
             ))
         })?;
         if lines(&content).next() != Some(HEADER.as_bytes()) {
             return Err(Refused(format!(
                 "{} does not begin with the header `{HEADER}`; \
-                 add it, or name the file of the purchases with --data FILE",
+                 add it, or name the file of purchases with --data FILE",
                 file.display()
             ))
             .into());

@@ -1,4 +1,4 @@
-//! Interpret: makes the change, and checks the order.
+//! Interpret: applies the change and checks the order.
 
 use anyhow::Result;
 

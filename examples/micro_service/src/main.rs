@@ -1,9 +1,9 @@
-//! A micro-service end to end, *decode → handle → interpret*, on the real purchases of an online shop.
+//! A micro-service from end to end, *decode → handle → interpret*, over the real purchases of an online shop.
 //!
-//! A message is a row of the file, its group is the customer, its offset is the number of the row. The purchases of a
-//! customer are handled one at a time and in their order, those of many customers at once, and the position in the file
-//! is committed in the transaction that makes the work durable. Kill it at any moment and start it again: it goes on at
-//! the last commit, and no purchase is lost or counted twice.
+//! A message is a row of the file. Its group is the customer, and its offset is the number of the row. Each customer's
+//! purchases are handled one at a time and in order, many customers at once. The position in the file is committed in the
+//! same transaction that makes the work durable. Kill the program at any moment and start it again: it resumes from its
+//! last commit, and no purchase is lost or counted twice.
 //!
 //! ```text
 //! cargo run --release -p micro_service
@@ -56,7 +56,7 @@ mod store;
 async fn main() -> ExitCode {
     match run(Args::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
-        // Nobody reads on, as behind `| head -1`.
+        // The reader has gone away, as `head -1` does.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("micro_service: {error:#}");
@@ -80,7 +80,7 @@ async fn run(args: Args) -> Result<()> {
     if store.checkpoint().row < input.rows() {
         serve_with_progress(&args, &input, &store).await?;
     } else {
-        eprintln!("every row is done: start over with --fresh");
+        eprintln!("every row is done: use --fresh to start over");
     }
     Report::new(&args, input.rows(), &store)?.print()
 }
@@ -120,7 +120,7 @@ async fn serve(args: &Args, input: &Input, store: &Store, gauge: &Gauge) -> Resu
     batch.rest().make_durable(store, gauge).await
 }
 
-/// What becomes of one message. A row that cannot be decoded is an outcome, not an error: it holds nothing up.
+/// Processes one message. A row that cannot be decoded is an outcome, not an error: it holds nothing up.
 async fn process(message: Message<'_>, store: &Store) -> Result<Outcome> {
     match message.purchase {
         Ok(purchase) => {

@@ -1,4 +1,4 @@
-//! Three ways to order messages, told apart by the group of a message alone.
+//! Three ways to order messages. They differ only in the group of a message.
 
 use clap::ValueEnum;
 
@@ -6,15 +6,15 @@ use crate::decode::Message;
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Mode {
-    /// One message at a time: right, and slow
+    /// One message at a time: correct but slow
     Serial,
-    /// Any messages at once: fast, and wrong
+    /// Any messages at once: fast but wrong
     Parallel,
-    /// One at a time for each customer, any customers at once: right, and fast
+    /// One at a time per customer, any customers at once: correct and fast
     Hybrid,
 }
 
-/// Messages of one group run one at a time, in their order.
+/// Messages of one group run one at a time, in order.
 #[derive(PartialEq, Eq, Hash)]
 pub enum Group {
     All,
@@ -35,7 +35,7 @@ impl Mode {
         match self {
             Self::Serial => "serial: one at a time",
             Self::Parallel => "parallel: any purchases at once",
-            Self::Hybrid => "hybrid: one at a time for each customer, many customers at once",
+            Self::Hybrid => "hybrid: one at a time per customer, many customers at once",
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What became of a message.
+//! The outcome of a message.
 
 use crate::dead_letters::DeadLetter;
 

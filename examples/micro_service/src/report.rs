@@ -95,7 +95,7 @@ impl Report {
         ]
     }
 
-    /// At least: one at a time takes longer than the sum of its remote calls.
+    /// A lower bound: one at a time takes longer than the sum of its remote calls.
     fn speed_up(&self) -> (String, String) {
         let Checkpoint {
             remote_calls,
@@ -104,10 +104,10 @@ impl Report {
         } = self.checkpoint;
         let speed_up = ratio(remote_calls.as_secs_f64(), worked);
         match self.mode {
-            Mode::Serial => ("this is it".to_owned(), "none".to_owned()),
+            Mode::Serial => ("that is this mode".to_owned(), "none".to_owned()),
             Mode::Parallel | Mode::Hybrid => (
-                format!("{} at least: the remote calls alone", seconds(remote_calls)),
-                format!("{speed_up:.1} times at least"),
+                format!("at least {}: the remote calls alone", seconds(remote_calls)),
+                format!("at least {speed_up:.1} times"),
             ),
         }
     }

@@ -1,12 +1,12 @@
-//! The store: customers, and how far the job is, in one transactional file.
+//! The store: the customers and the position of the job, in one transactional file.
 //!
-//! It is redb: pure Rust, one file, one durable transaction for all tables, and snapshots, so that handlers read while a
-//! commit waits for the disk. LMDB and SQLite offer the same and need a C compiler. A log-structured store writes more
-//! in a second, which one batch at a time does not need, and pays for it with background threads and slower reads.
+//! It is redb: pure Rust, one file, one durable transaction for all tables, and snapshots, so that handlers can read while a
+//! commit waits for the disk. LMDB and SQLite offer the same and need a C compiler. A log-structured store writes more per
+//! second, which one batch at a time does not need, and pays for it with background threads and slower reads.
 //!
-//! What is written is seen by the next handler at once, and is durable with the next commit. A commit writes all there
-//! is, also for rows past its checkpoint that finished early. After a crash those are handled again, so a customer
-//! holds the last row that is in it.
+//! The next handler sees a write at once, and the next commit makes it durable. A commit writes everything there is,
+//! including rows past its checkpoint that finished early. After a crash those rows are handled again, so each customer
+//! holds the number of the last row that is in it.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;

@@ -5,46 +5,46 @@ use clap::Parser;
 use crate::change::Change;
 use crate::load::Load;
 
-/// Writes messages to several queues by the hash of their group, and changes the number of queues while it runs: the
-/// order within a group holds, no message is lost or handled twice, and as few groups move as can be.
+/// Writes messages to several queues by the hash of their group, and changes the number of queues while it runs. Each group
+/// keeps its order, no message is lost or handled twice, and as few groups as possible move.
 #[derive(Parser)]
 #[command(name = "queues")]
 pub struct Args {
-    /// How many queues there are, one number after the other: the changes come after equal parts of the messages, and
-    /// each when the one before is over
+    /// The numbers of queues, one after the other. The changes split the messages into equal parts, and each starts
+    /// when the one before is complete
     #[arg(long, value_name = "N,…", default_value = "4,7,3", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=64))]
     pub queues: Vec<u32>,
 
-    /// How many messages to publish
+    /// The number of messages to publish
     #[arg(long, value_name = "N", default_value = "150000", value_parser = clap::value_parser!(u32).range(1..=100_000_000))]
     pub messages: u32,
 
-    /// How many groups they belong to
+    /// The number of groups that they belong to
     #[arg(long, value_name = "N", default_value = "5000", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     pub groups: u32,
 
-    /// Which messages: the same number, the same load
+    /// The seed of the messages: the same number gives the same load
     #[arg(long, value_name = "N", default_value = "1")]
     pub seed: u64,
 
-    /// How many points of the ring each queue has
+    /// The number of points that each queue has on the ring
     #[arg(long, value_name = "N", default_value = "512", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub virtual_nodes: u32,
 
-    /// The most handlers at once, per queue
+    /// The maximum number of handlers at once, per queue
     #[arg(long, value_name = "N", default_value = "16", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub max_parallel: u32,
 
-    /// The most messages to hold back during a change; when there are so many, nothing is published until a queue has
+    /// The maximum number of messages held back during a change; at that limit, nothing is published until a queue has
     /// drained
     #[arg(long, value_name = "N", default_value = "10000", value_parser = clap::value_parser!(u32).range(1..=100_000_000))]
     pub hold: u32,
 
-    /// See what goes wrong if the groups move at once
+    /// Show what goes wrong if the groups move at once
     #[arg(long, conflicts_with = "hold")]
     pub no_drain: bool,
 
-    /// See how it ends if the handler of a message fails; the first message is number 1
+    /// Show how the run ends if the handler of this message fails; the first message is number 1
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
     pub fail_at: Option<u32>,
 }

@@ -1,4 +1,4 @@
-//! A change of the number of queues, and which groups it moves.
+//! A change of the number of queues, and the groups that it moves.
 
 use crate::ring::{Ring, queue_by_remainder};
 

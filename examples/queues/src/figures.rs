@@ -1,4 +1,4 @@
-//! Figures as a reader likes them.
+//! Formats figures for people.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! How it goes: a line a second.
+//! Prints the progress, one line per second.
 
 use std::cell::RefCell;
 use std::convert::Infallible;

@@ -1,4 +1,4 @@
-//! What was handled, and in which order, whichever consumer it was.
+//! Records what was handled, and in which order, by whichever consumer.
 
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering::Relaxed};
 

@@ -1,4 +1,4 @@
-//! The load: made-up messages, the same in every run.
+//! The load: generated messages, the same in every run.
 
 use std::time::Duration;
 

@@ -1,9 +1,9 @@
 //! Many queues: a publisher writes each message to one of n queues, by the hash of its group, and n consumers read them.
-//! Then n changes, under as much load as the queues take, and the order within a group holds.
+//! Then n changes under full load, and each group keeps its order.
 //!
-//! By consistent hashing a change moves few groups. Each of those is *drained, then moved*: its messages are held back until
-//! its old queue has committed all that was written to it before the change. The other groups go on. With `--no-drain`
-//! they move at once, and are out of order.
+//! Consistent hashing moves only a few groups at each change. A moving group is *drained, then moved*: its messages are held
+//! back until its old queue has committed everything written to it before the change. All other groups continue. With
+//! `--no-drain`, groups move at once and get out of order.
 //!
 //! ```text
 //!              ╭── queue 0 ── consumer 0
@@ -17,8 +17,8 @@
 //! cargo run --release -p queues -- --queues 1,2,4,8,4,2,1
 //! ```
 //!
-//! It takes for granted that there is one publisher, and that what it held back when it died comes again from where it
-//! came from. One that died during a change has to let all queues drain before it goes on.
+//! The example assumes that there is one publisher, and that messages it held back when it died come again from their
+//! source. A publisher that died during a change must let all queues drain before it continues.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -54,7 +54,7 @@ mod ring;
 async fn main() -> ExitCode {
     match run(Args::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
-        // Nobody reads on, as behind `| head -1`.
+        // The reader has gone away, as `head -1` does.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("queues: {error:#}");

@@ -1,4 +1,4 @@
-//! A change of the number of queues that is under way: *drain, then move*.
+//! A change of the number of queues while it is under way: *drain, then move*.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! The one that writes: each message to the queue of its group, also while the number of queues changes.
+//! The publisher: writes each message to the queue of its group, even while the number of queues changes.
 
 use std::mem;
 

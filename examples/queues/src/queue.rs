@@ -1,4 +1,4 @@
-//! A queue: a bounded channel with offsets, and a position up to which its consumer is done.
+//! A queue: a bounded channel with offsets, and the position up to which its consumer is done.
 
 use std::cell::Cell;
 use std::rc::Rc;

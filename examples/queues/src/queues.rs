@@ -1,4 +1,4 @@
-//! The queues that there are, each with its consumer.
+//! The existing queues, each with its consumer.
 
 use std::sync::Arc;
 

@@ -34,9 +34,9 @@ impl Report<'_> {
     fn describe(&self) -> &'static str {
         match self.args.no_drain {
             false => {
-                "drain, then move: a group goes on in its new queue when its old one has drained"
+                "drain, then move: a group continues in its new queue once its old one has drained"
             }
-            true => "no drain: a group goes on in its new queue at once",
+            true => "no drain: a group continues in its new queue at once",
         }
     }
 

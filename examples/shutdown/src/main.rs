@@ -1,7 +1,7 @@
-//! Graceful shutdown: at Ctrl-C or SIGTERM nothing new is read, what was read is finished and committed for up to
+//! Graceful shutdown: at Ctrl-C or SIGTERM, nothing new is read. What was read is finished and committed for up to
 //! `--drain` seconds, and what is not finished by then is reported.
 //!
-//! With `--leave-waiting`, what runs is finished and what waits is left: the queue delivers it again.
+//! With `--leave-waiting`, running items are finished and waiting items are left: the queue delivers them again.
 //!
 //! ```text
 //! cargo run -p shutdown
@@ -18,14 +18,14 @@ use ordered_by_group::prelude::*;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-/// Works through an endless queue until it is told to stop.
+/// Works through an endless queue until it is asked to stop.
 #[derive(Parser)]
 struct Args {
-    /// How long to go on with what was read
+    /// How long to keep finishing what was read
     #[arg(long, value_name = "SECONDS", default_value = "5")]
     drain: u64,
 
-    /// Finish what runs, and leave what waits
+    /// Finish running items and leave waiting ones
     #[arg(long)]
     leave_waiting: bool,
 }
@@ -76,7 +76,7 @@ async fn main() {
     println!("unfinished {:?}", results.unfinished().collect::<Vec<_>>());
 }
 
-/// What a message asks for: it takes 20 ms to 1.28 s.
+/// Takes 20 ms to 1.28 s.
 async fn handle(message: u64) -> u64 {
     sleep(Duration::from_millis(20 << (message % 7))).await;
     message

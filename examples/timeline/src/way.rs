@@ -42,9 +42,7 @@ impl Way {
             Self::Serial => "three slots are never used",
             Self::ForkJoin => "batches of eight: each waits for the slowest item of the one before",
             Self::BlockingFold => "an item that may not run yet holds back everything behind it",
-            Self::OrderedByGroup => {
-                "an item waits only for its own group, or for a slot"
-            }
+            Self::OrderedByGroup => "an item waits only for its own group, or for a slot",
         }
     }
 

@@ -7,40 +7,40 @@ use clap::Parser;
 
 use crate::log::Log;
 
-/// Makes transfers between the accounts of a bank and audits its branches: any transfers at once that share no account,
-/// no transfer during an audit of its branch, and no cent lost when it is killed and started again.
+/// Makes transfers between the accounts of a bank and audits its branches. Transfers that share no account run at once, and
+/// no transfer runs during an audit of its branch. Kill it at any moment and start it again: no cent is lost.
 #[derive(Parser)]
 #[command(name = "transfers")]
 pub struct Args {
-    /// How many transfers there are; after every 400 of them there is an audit
+    /// The number of transfers; an audit follows every 400 of them
     #[arg(long, value_name = "N", default_value = "200000")]
     pub transfers: NonZeroU64,
 
-    /// Which transfers and audits: the same number, the same log
+    /// The seed of the transfers and audits: the same number gives the same log
     #[arg(long, value_name = "N", default_value = "1")]
     pub seed: u64,
 
-    /// Where the accounts and the position in the log are kept
+    /// The folder for the accounts and the position in the log
     #[arg(long, value_name = "FOLDER", default_value = "target/transfers")]
     pub state: PathBuf,
 
-    /// Forget what the state folder holds, and start at the first row
+    /// Discard what the state folder holds and start at the first row
     #[arg(long)]
     pub fresh: bool,
 
-    /// The most transfers and audits in work at once
+    /// The maximum number of transfers and audits at once
     #[arg(long, value_name = "N", default_value = "128")]
     pub max_parallel: NonZeroUsize,
 
-    /// Commit after so many rows, or a quarter of a second
+    /// Commit after this many rows, or after a quarter of a second
     #[arg(long, value_name = "N", default_value = "5000")]
     pub commit_every: NonZeroU64,
 
-    /// See what goes wrong if nothing waits for anything, in memory: the state folder is left alone
+    /// Show what goes wrong if nothing waits for anything, in memory: the state folder is not touched
     #[arg(long, conflicts_with_all = ["state", "fresh"])]
     pub unordered: bool,
 
-    /// Print every account in the state folder as CSV, and do nothing else
+    /// Only print every account in the state folder, as CSV
     #[arg(long, conflicts_with_all = ["transfers", "seed", "fresh", "unordered"])]
     pub dump: bool,
 }

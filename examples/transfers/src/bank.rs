@@ -1,4 +1,4 @@
-//! The bank at work: its accounts in memory, and what is done with them.
+//! The bank: its accounts in memory, and what is done with them.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;

@@ -1,4 +1,4 @@
-//! A reader that has gone, as behind `| head -1`.
+//! A reader that has gone away, as `head -1` does once it has its line.
 
 use std::io;
 

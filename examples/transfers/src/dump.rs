@@ -1,4 +1,4 @@
-//! Every account as a line of CSV.
+//! Prints every account as a line of CSV.
 
 use std::io::{self, Write as _};
 

@@ -1,4 +1,4 @@
-//! The log: made-up transfers and audits, the same in every run.
+//! The log: generated transfers and audits, the same in every run.
 
 use std::ops::Range;
 use std::time::Duration;

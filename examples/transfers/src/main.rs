@@ -1,9 +1,9 @@
-//! A bank's transfers and audits, ordered by the accounts that they touch.
+//! Transfers and audits of a bank, ordered by the accounts that they touch.
 //!
 //! A transfer uses two accounts of a branch exclusively. An audit adds up a whole branch: it shares the branch's hundred
-//! accounts with other audits, waits for the transfers before it, and holds up those after it, while the other branches go
-//! on. Neither takes a lock, and the sum of a branch is the same at every audit. Kill it at any moment and start it
-//! again: it goes on at the last commit, and no cent is lost.
+//! accounts with other audits, waits for the transfers before it, and holds up those after it, while the other branches
+//! continue. Neither takes a lock, and every audit finds the same sum in a branch. Kill the program at any moment and start
+//! it again: it resumes from its last commit, and no cent is lost.
 //!
 //! ```text
 //! cargo run --release -p transfers
@@ -48,7 +48,7 @@ mod store;
 async fn main() -> ExitCode {
     match run(Args::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
-        // Nobody reads on, as behind `| head -1`.
+        // The reader has gone away, as `head -1` does.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("transfers: {error:#}");
@@ -70,7 +70,7 @@ async fn run(args: Args) -> Result<()> {
     if store.checkpoint().row < log.rows() {
         serve_with_progress(&args, log, &bank, &store).await?;
     } else {
-        eprintln!("every row is done: start over with --fresh");
+        eprintln!("every row is done: use --fresh to start over");
     }
     Report::new(&args, &bank, store.checkpoint()).print()
 }
@@ -111,7 +111,7 @@ async fn serve(args: &Args, log: Log, bank: &Bank, store: &Store, gauge: &Gauge)
     commit(batch.rest(), bank, store, gauge).await
 }
 
-/// Makes durable what the accounts hold by now, and that every row up to the checkpoint is in them.
+/// Makes durable what the accounts hold now, together with the fact that every row up to the checkpoint is in them.
 async fn commit(checkpoint: Checkpoint, bank: &Bank, store: &Store, gauge: &Gauge) -> Result<()> {
     store.commit(checkpoint, bank.take_unsaved()).await?;
     gauge.committed(checkpoint.row);

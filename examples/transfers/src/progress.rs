@@ -1,4 +1,4 @@
-//! Progress: a bar in a terminal, plain lines elsewhere.
+//! Shows the progress: a bar in a terminal, plain lines elsewhere.
 
 use std::cell::Cell;
 use std::convert::Infallible;
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use indicatif::{HumanCount, ProgressBar, ProgressFinish, ProgressStyle};
 use tokio::time::{Interval, MissedTickBehavior};
 
-/// Where the rows are. The handlers and the consumer count.
+/// Counts how far the rows are. The handlers and the consumer update it.
 pub struct Gauge {
     started: Instant,
     committed_before: u64,
@@ -61,7 +61,7 @@ impl Gauge {
 
 pub struct Progress {
     rows: u64,
-    /// None where there is no terminal.
+    /// `None` if there is no terminal.
     bar: Option<ProgressBar>,
 }
 
@@ -79,7 +79,7 @@ impl Progress {
         Self { rows, bar }
     }
 
-    /// Shows how it goes, for as long as it is polled.
+    /// Shows the progress for as long as it is polled.
     pub async fn show(&self, gauge: &Gauge) -> Infallible {
         let mut ticks = self.ticks();
         loop {
@@ -111,7 +111,7 @@ fn bar(rows: u64) -> ProgressBar {
         .with_finish(ProgressFinish::AndClear)
 }
 
-/// Nobody may be listening any more, and the work goes on.
+/// Ignores errors: the work continues even if nobody is listening.
 fn say(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }

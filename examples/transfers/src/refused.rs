@@ -1,4 +1,4 @@
-//! What stops the program before it has begun: something that the caller can put right.
+//! An error that stops the program before it starts, and that the caller can fix.
 
 use std::error::Error;
 use std::fmt;

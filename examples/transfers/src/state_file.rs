@@ -1,4 +1,4 @@
-//! The file of a state: opened, made, or refused.
+//! Opens the file of a state, creates it, or refuses to.
 
 use std::fs;
 use std::io;
@@ -10,7 +10,7 @@ use tempfile::NamedTempFile;
 
 use crate::refused::Refused;
 
-/// What a look at a state finds, unless there is none, or it must be found by a repair after a kill.
+/// What opening a state for a look finds, unless there is none or it must first be repaired after a kill.
 pub fn peek<T>(
     folder: &Path,
     look: impl FnOnce(&ReadOnlyDatabase) -> Result<T>,
@@ -22,7 +22,7 @@ pub fn peek<T>(
     }
 }
 
-/// Opens a state, or makes one that begins as told.
+/// Opens a state, or creates one with the given beginning.
 pub fn open_or_create(
     folder: &Path,
     begin: impl FnOnce(&Database) -> Result<()>,
@@ -33,7 +33,7 @@ pub fn open_or_create(
     }
 }
 
-/// Opens a state that must be there.
+/// Opens a state that must exist.
 pub fn open_existing(folder: &Path) -> Result<Database> {
     let database = open(folder)?.ok_or_else(|| {
         Refused(format!(
@@ -61,18 +61,18 @@ fn none_if_absent<T>(folder: &Path, error: DatabaseError) -> Result<Option<T>> {
         DatabaseError::DatabaseAlreadyOpen => Err(in_use(folder)),
         error => Err(Refused(format!(
             "cannot open the state in {}: {error}; \
-             put it right, or name another folder with --state FOLDER",
+             fix it, or name another folder with --state FOLDER",
             folder.display()
         ))
         .into()),
     }
 }
 
-/// A new database gets its name only once it is whole, so that a kill leaves none that cannot be opened.
+/// A new database gets its name only once it is complete, so that a kill never leaves one that cannot be opened.
 fn create(folder: &Path, begin: impl FnOnce(&Database) -> Result<()>) -> Result<Database> {
     let refuse = |error: io::Error| {
         Refused(format!(
-            "cannot make a state folder of {}: {error}; name another with --state FOLDER",
+            "cannot use {} as a state folder: {error}; name another with --state FOLDER",
             folder.display()
         ))
     };

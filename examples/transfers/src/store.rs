@@ -1,7 +1,7 @@
-//! The store: accounts, and how far the job is, in one transactional file.
+//! The store: the accounts and the position of the job, in one transactional file.
 //!
-//! A commit writes all accounts that have changed, also for rows past its checkpoint that finished early. After a crash
-//! those rows are handled again, so an account holds the last row that is in it.
+//! A commit writes all accounts that have changed, including those changed by rows past its checkpoint that finished early.
+//! After a crash those rows are handled again, so each account holds the number of the last row that is in it.
 
 use std::cell::Cell;
 use std::path::Path;

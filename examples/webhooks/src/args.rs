@@ -3,39 +3,39 @@
 use clap::builder::{RangedU64ValueParser, TypedValueParser};
 use clap::{Parser, ValueEnum};
 
-/// Delivers webhooks over HTTP on the loopback: one at a time and in order to each endpoint, many endpoints at once, with
-/// retries and a circuit breaker for each. A quarter of the endpoints is slow, failing, coming back or refusing.
+/// Delivers webhooks over HTTP on the loopback interface: one at a time and in order per endpoint, many endpoints at once,
+/// with retries and a circuit breaker for each. A quarter of the endpoints are slow, fail, recover or refuse.
 #[derive(Parser)]
 #[command(name = "webhooks")]
 pub struct Args {
-    /// What becomes of a delivery that failed for the last time
+    /// What happens to a delivery whose last attempt has failed
     #[arg(long, value_name = "WHAT", default_value = "dead-letter")]
     pub on_failure: OnFailure,
 
-    /// How many webhooks to deliver
+    /// The number of webhooks to deliver
     #[arg(long, value_name = "N", default_value = "2000", value_parser = from_one_to(1_000_000))]
     pub deliveries: usize,
 
-    /// How many endpoints to deliver them to, in turn
+    /// The number of endpoints to deliver them to, in turn
     #[arg(long, value_name = "N", default_value = "200", value_parser = from_one_to(10_000))]
     pub endpoints: usize,
 
-    /// The most requests in work at once: each takes two sockets
+    /// The maximum number of requests at once; each takes two sockets
     #[arg(long, value_name = "N", default_value = "32", value_parser = from_one_to(256))]
     pub max_parallel: usize,
 
-    /// Wait with the slot in hand, to see what `without_slot` is for
+    /// Keep the slot during waits, to show what `without_slot` is for
     #[arg(long)]
     pub hold_slots: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum OnFailure {
-    /// It goes to the dead letters, then its endpoint goes on
+    /// Write it to the dead letters and continue with its endpoint
     DeadLetter,
-    /// It is left out, and its endpoint goes on
+    /// Leave it out and continue with its endpoint
     Skip,
-    /// Everything stops at the first one
+    /// Stop everything at the first one
     Stop,
 }
 

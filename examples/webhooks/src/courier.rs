@@ -1,4 +1,4 @@
-//! The handler: attempts, back-off and breaker, and what becomes of a delivery that is given up.
+//! The handler: attempts, back-off and breaker, and what happens to a delivery that is given up.
 
 use std::cell::Cell;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What is to be delivered, and what became of it.
+//! A delivery and its outcome.
 
 use crate::args::Args;
 

@@ -1,4 +1,4 @@
-//! How it goes: counts, and a line a second.
+//! Counts deliveries, and prints a line per second.
 
 use std::cell::Cell;
 use std::convert::Infallible;

@@ -1,9 +1,9 @@
-//! Webhooks over real HTTP on the loopback, to endpoints of which some are slow, failing, coming back or refusing.
+//! Webhooks over real HTTP on the loopback interface. Some of the endpoints are slow, fail, recover or refuse.
 //!
-//! The deliveries to an endpoint arrive one at a time and in their order, those to many endpoints at once. What fails is
-//! tried again after a back-off, an endpoint that goes on failing is left in peace by its circuit breaker, and neither
-//! wait holds a slot: the healthy endpoints are done as if the others did not exist. What becomes of a delivery that
-//! is given up is a flag.
+//! Deliveries to one endpoint arrive one at a time and in order; many endpoints are served at once. A failed delivery is
+//! retried after a back-off, and an endpoint that keeps failing is left alone by its circuit breaker. Neither wait holds a
+//! slot, so the healthy endpoints are done as if the others did not exist. A flag says what happens to a delivery that is
+//! given up.
 //!
 //! ```text
 //! cargo run -p webhooks
@@ -41,7 +41,7 @@ mod server;
 async fn main() -> ExitCode {
     match run(Args::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
-        // Nobody reads on, as behind `| head -1`.
+        // The reader has gone away, as `head -1` does.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("webhooks: {error:#}");
@@ -65,7 +65,7 @@ async fn run(args: Args) -> Result<()> {
 }
 
 async fn serve(args: &Args, courier: &Courier<'_>, gauge: &Gauge) -> Result<()> {
-    // In completion order, an endpoint that fails for long fills the window with its own deliveries alone.
+    // In completion order, an endpoint that fails for a long time fills the window with its own deliveries only.
     stream::iter(Delivery::all(args))
         .ordered_by_group(|delivery| delivery.endpoint, args.max_parallel)
         .offsets(|delivery| delivery.number)

@@ -1,4 +1,4 @@
-//! The other side: all endpoints, and the box for dead letters, in one HTTP server.
+//! The other side: all endpoints and the dead-letter box, in one HTTP server.
 
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
