@@ -1,16 +1,16 @@
 //! Pages for what takes more than a paragraph.
 
-#[doc = include_str!("../docs/delivery.md")]
+#[doc = include_str!("guide/delivery.md")]
 pub mod delivery {}
 
-#[doc = include_str!("../docs/shutdown.md")]
+#[doc = include_str!("guide/shutdown.md")]
 pub mod shutdown {}
 
-#[doc = include_str!("../docs/retry.md")]
+#[doc = include_str!("guide/retry.md")]
 pub mod retry {}
 
-#[doc = include_str!("../docs/ack.md")]
+#[doc = include_str!("guide/acknowledgements.md")]
 pub mod acknowledgements {}
 
-#[doc = include_str!("../docs/logs.md")]
+#[doc = include_str!("guide/logs.md")]
 pub mod logs {}

@@ -1,5 +1,5 @@
 //! What a crash can repeat and what it can lose, for every verb and every time to commit: every interleaving of eight
-//! items in three groups, crashed at every point and resumed. What is computed is the table in `docs/delivery.md`.
+//! items in three groups, crashed at every point and resumed. What is computed is the table in `src/guide/delivery.md`.
 
 mod support;
 
@@ -492,7 +492,7 @@ const EVERY_VERB: &str = "every verb";
 
 /// The rows of the table in the docs, below the heads of the columns and a line.
 fn documented() -> Vec<&'static str> {
-    let page = include_str!("../docs/delivery.md");
+    let page = include_str!("../src/guide/delivery.md");
     let table = page.lines().filter(|line| line.starts_with('|'));
     table.skip(2).collect()
 }

@@ -1,4 +1,4 @@
-//! The recipe in `docs/logs.md`: a span around each handler names its group and its offset in every line.
+//! The recipe in `src/guide/logs.md`: a span around each handler names its group and its offset in every line.
 
 use std::fs;
 use std::io::{self, Write};
@@ -15,7 +15,7 @@ use tracing_subscriber::fmt::MakeWriter;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_logs");
 const SOURCE: &str = "src/main.rs";
-const RECIPE: &str = "../../docs/logs.md";
+const RECIPE: &str = "../../src/guide/logs.md";
 const ITEMS: u64 = 40;
 
 #[tokio::test(start_paused = true)]
