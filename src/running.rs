@@ -78,7 +78,7 @@ macro_rules! running_stream {
             }
 
             /// Gives the source back. What is admitted is dropped, and so is the item
-            /// [in hand](crate#what-happens-to-the-source): resume from the last committed offset.
+            /// [in hand](crate::guide::stalls#what-happens-to-the-source): resume from the last committed offset.
             ///
             /// ```
             /// use futures::{FutureExt as _, StreamExt as _, stream};

@@ -14,8 +14,8 @@ pub trait StreamExt: Stream {
     /// Items with equal keys form a group and run one at a time, in their order; up to `max_parallel` groups run at once.
     ///
     /// The key closure is called once an item, in source order, when the item is pulled. The verb that follows asks that
-    /// keys are `Hash + Eq`. A key cannot borrow from its item; see [keys that are strings](crate#keys-that-are-strings),
-    /// and [items without a key](crate#items-without-a-key) for keys that are an `Option`.
+    /// keys are `Hash + Eq`. A key cannot borrow from its item; see [keys that are strings](crate::guide::keys#keys-that-are-strings),
+    /// and [items without a key](crate::guide::keys#items-without-a-key) for keys that are an `Option`.
     ///
     /// `max_parallel` is the most handlers that hold a slot at once, 1 to `usize::MAX`; no more than these exist, but for
     /// those that wait [without a slot](crate::without_slot). Room for them is made when it is first needed.

@@ -113,7 +113,7 @@ fn forget(waits: &mut Option<Arc<Waits>>) {
 /// For waiting that is no work: a back-off, a rate limit, a circuit breaker, a call-back from outside. Meanwhile the slot
 /// goes to another group, and no item of this handler's group overtakes. When the future is done, the handler gets a slot
 /// again before anything younger starts and before the source is read; for
-/// [one exception](crate#what-happens-to-the-source) it takes hundreds of waits that end at once. At most `look_ahead`
+/// [one exception](crate::guide::stalls#what-happens-to-the-source) it takes hundreds of waits that end at once. At most `look_ahead`
 /// handlers wait so.
 ///
 /// A plain await elsewhere: outside any operator, and in a task that a handler spawned. In an operator inside a handler it

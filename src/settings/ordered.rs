@@ -54,9 +54,9 @@ impl<St, By, Off, P, X> Ordered<St, By, Off, P, X> {
     /// Sets the most items that are admitted at once: pulled from the source and not yet emitted.
     ///
     /// An admitted item waits for its group, runs, or is finished and waits for its turn to come out. One more item may be
-    /// [in hand](crate#what-happens-to-the-source). The default is
+    /// [in hand](crate::guide::stalls#what-happens-to-the-source). The default is
     /// 64 × `max_parallel`, at least 1,024. Any number from `max_parallel` to `usize::MAX` will do: storage grows on
-    /// demand. See [sizing](crate#sizing) for how much is enough.
+    /// demand. See [sizing](crate::guide::sizing) for how much is enough.
     ///
     /// # Panics
     ///
