@@ -159,7 +159,7 @@
 //! As with `buffer_unordered`, the handlers make progress only while the stream is polled. If you await a commit in a
 //! `while let` loop, every handler stands still until the commit is done. [`drive`](Then::drive),
 //! [`try_drive`](AndThen::try_drive), and [`alongside`](Then::alongside) in a loop of your own keep the handlers running
-//! meanwhile. The same goes for a source: it is polled only while a slot is free and the window has room. See
+//! meanwhile. The source, in turn, is polled only while a slot is free and the window has room. See
 //! [what stalls](guide::stalls).
 //!
 //! # Failures

@@ -42,7 +42,7 @@ macro_rules! running_stream {
         impl<$($generic),*> crate::engine::sealed::Sealed for $name<$($generic),*> {}
 
         impl<$($generic),*> $name<$($generic),*> {
-            /// How many handler futures there are: at most `max_parallel`, besides those that wait
+            /// The number of handlers that have started and not finished: at most `max_parallel`, plus those that wait
             /// [without a slot](crate::without_slot).
             ///
             /// ```
@@ -55,6 +55,9 @@ macro_rules! running_stream {
             /// assert!(results.next().now_or_never().is_none());
             /// assert_eq!(results.running(), 2);
             /// ```
+            #[doc(alias = "gauge")]
+            #[doc(alias = "in_flight")]
+            #[doc(alias = "metrics")]
             pub fn running(&self) -> usize
             where
                 X: Run<T>,
@@ -62,7 +65,7 @@ macro_rules! running_stream {
                 self.fold.running()
             }
 
-            /// The stream that is read.
+            /// Returns the source.
             ///
             /// ```
             /// use futures::{Stream as _, stream};
@@ -77,8 +80,8 @@ macro_rules! running_stream {
                 self.fold.source()
             }
 
-            /// Gives the source back. What is admitted is dropped, and so is the item
-            /// [in hand](crate::guide::stalls#what-happens-to-the-source): resume from the last committed offset.
+            /// Returns the source, and drops the admitted items and the item
+            /// [in hand](crate::guide::stalls#what-happens-to-the-source). Resume from the last committed offset.
             ///
             /// ```
             /// use futures::{FutureExt as _, StreamExt as _, stream};
@@ -102,7 +105,7 @@ macro_rules! running_stream {
             P: Partitions<T>,
             W: Window<P::Key>,
         {
-            /// How many admitted items have not started: they wait for an earlier one, or for a slot.
+            /// The number of admitted items that have not started, because they wait for an earlier item or for a slot.
             ///
             /// ```
             /// use futures::{FutureExt as _, StreamExt as _, stream};
@@ -114,6 +117,9 @@ macro_rules! running_stream {
             /// assert!(results.next().now_or_never().is_none());
             /// assert_eq!(results.waiting(), 1);
             /// ```
+            #[doc(alias = "backlog")]
+            #[doc(alias = "gauge")]
+            #[doc(alias = "metrics")]
             pub fn waiting(&self) -> usize
             where
                 X: Run<T>,
@@ -121,10 +127,10 @@ macro_rules! running_stream {
                 self.fold.waiting()
             }
 
-            /// How many items are finished and have not come out.
+            /// The number of items that are finished and whose results have not been emitted.
             ///
-            /// With [`running`](Self::running) and [`waiting`](Self::waiting) this makes the number of admitted items, until
-            /// a failure is known: then a handler past it may have been dropped.
+            /// Together with [`running`](Self::running) and [`waiting`](Self::waiting), this is the number of admitted items.
+            /// Once a failure is known that may no longer be so, because handlers past it may have been dropped.
             ///
             /// ```
             /// use futures::{FutureExt as _, StreamExt as _, stream};
@@ -136,11 +142,13 @@ macro_rules! running_stream {
             /// assert!(results.next().now_or_never().is_none());
             /// assert_eq!(results.finished(), 0);
             /// ```
+            #[doc(alias = "gauge")]
+            #[doc(alias = "metrics")]
             pub fn finished(&self) -> usize {
                 self.fold.finished()
             }
 
-            /// How many different keys the unfinished items have.
+            /// The number of different keys among the unfinished items.
             ///
             /// ```
             /// use futures::{FutureExt as _, StreamExt as _, stream};
@@ -152,12 +160,14 @@ macro_rules! running_stream {
             /// assert!(results.next().now_or_never().is_none());
             /// assert_eq!(results.groups(), 2);
             /// ```
+            #[doc(alias = "gauge")]
+            #[doc(alias = "metrics")]
             pub fn groups(&self) -> usize {
                 self.fold.groups()
             }
 
-            /// The offsets of what is admitted and not finished, in source order: the first for a gauge of lag, all of
-            /// them for a report at a deadline.
+            /// The offsets of the admitted items that are not finished, in source order. The first one shows the lag; all of
+            /// them make a report at a deadline.
             ///
             /// ```
             /// use futures::{FutureExt as _, StreamExt as _, stream};
@@ -169,6 +179,11 @@ macro_rules! running_stream {
             /// assert!(results.next().now_or_never().is_none());
             /// assert_eq!(results.unfinished().collect::<Vec<_>>(), [&0, &1, &2]);
             /// ```
+            #[doc(alias = "gauge")]
+            #[doc(alias = "in_flight")]
+            #[doc(alias = "lag")]
+            #[doc(alias = "metrics")]
+            #[doc(alias = "oldest")]
             pub fn unfinished<'a>(&'a self) -> impl Iterator<Item = &'a W::Offset>
             where
                 W::Offset: 'a,
@@ -181,14 +196,15 @@ macro_rules! running_stream {
         where
             Self: Running,
         {
-            /// Calls a closure with what comes out, one call at a time, and runs the handlers on while its future is
+            /// Calls a closure with everything that is emitted, and keeps the handlers running while the closure's future is
             /// pending.
             ///
-            /// With `for_each`, or in a `while let` loop that awaits, the handlers stand still meanwhile.
+            /// One call is made at a time. With `for_each`, or in a `while let` loop that awaits, the handlers
+            /// [stand still](crate::guide::stalls#what-stalls) meanwhile.
             ///
             /// # Cancel safety
             ///
-            /// Dropping the future drops what is admitted, and what the closure is doing.
+            /// Dropping the future drops the admitted items, and what the closure is doing.
             ///
             /// ```
             /// use futures::{StreamExt as _, stream};
@@ -204,6 +220,10 @@ macro_rules! running_stream {
             /// assert_eq!(seen, 6);
             /// # });
             /// ```
+            #[doc(alias = "consume")]
+            #[doc(alias = "for_each")]
+            #[doc(alias = "run")]
+            #[doc(alias = "sink")]
             pub fn drive<C, CFut>(self, consume: C) -> Drive<Self, C, CFut>
             where
                 C: FnMut(<Self as Stream>::Item) -> CFut,
@@ -212,9 +232,10 @@ macro_rules! running_stream {
                 Drive::new(self, consume)
             }
 
-            /// Awaits a future, and runs the handlers on meanwhile: for loops of one's own.
+            /// Awaits a future in a loop of your own, and keeps the handlers running meanwhile.
             ///
-            /// Nothing comes out meanwhile; the window fills at most.
+            /// Nothing is emitted meanwhile, so the handlers can run until the window is full. See
+            /// [what stalls](crate::guide::stalls#what-stalls) for a loop that commits every second.
             ///
             /// # Cancel safety
             ///
@@ -239,6 +260,9 @@ macro_rules! running_stream {
             /// assert_eq!(sum, 6);
             /// # });
             /// ```
+            #[doc(alias = "batch")]
+            #[doc(alias = "interval")]
+            #[doc(alias = "select")]
             pub fn alongside<A: Future>(self: Pin<&mut Self>, future: A) -> Alongside<'_, Self, A> {
                 Alongside::new(self, future)
             }

@@ -9,16 +9,18 @@ use crate::engine::order::{Access, ByAccess, ByGroup, Each, Exclusively, Unless}
 use crate::engine::run::InTask;
 use crate::settings::Ordered;
 
-/// Orders a stream. Implemented for every [`Stream`].
+/// The methods that say which items of a stream may run together. Implemented for every [`Stream`].
 pub trait StreamExt: Stream {
-    /// Items with equal keys form a group and run one at a time, in their order; up to `max_parallel` groups run at once.
+    /// Items with equal keys form a group and run one at a time, in order. Up to `max_parallel` groups run at once.
     ///
-    /// The key closure is called once an item, in source order, when the item is pulled. The verb that follows asks that
-    /// keys are `Hash + Eq`. A key cannot borrow from its item; see [keys that are strings](crate::guide::keys#keys-that-are-strings),
-    /// and [items without a key](crate::guide::keys#items-without-a-key) for keys that are an `Option`.
+    /// The key closure is called once per item, in source order, when the item is admitted. The verb that follows requires
+    /// keys to be `Hash + Eq`. A key cannot borrow from its item; see
+    /// [keys that are strings](crate::guide::keys#keys-that-are-strings), and
+    /// [items without a key](crate::guide::keys#items-without-a-key) for keys that are an `Option`.
     ///
-    /// `max_parallel` is the most handlers that hold a slot at once, 1 to `usize::MAX`; no more than these exist, but for
-    /// those that wait [without a slot](crate::without_slot). Room for them is made when it is first needed.
+    /// `max_parallel` is the maximum number of handlers running at once: the number of slots, from 1 to `usize::MAX`.
+    /// Handlers that wait [without a slot](crate::without_slot) do not count. Memory for slots is allocated when they are
+    /// first needed. See [sizing](crate::guide::sizing) for how many are enough.
     ///
     /// # Panics
     ///
@@ -38,6 +40,16 @@ pub trait StreamExt: Stream {
     /// assert_eq!(results, [(5, 0), (7, 1), (-2, 2)]);
     /// # });
     /// ```
+    #[doc(alias = "buffer_unordered")]
+    #[doc(alias = "concurrency")]
+    #[doc(alias = "for_each_concurrent")]
+    #[doc(alias = "group_by")]
+    #[doc(alias = "key_by")]
+    #[doc(alias = "max_parallel")]
+    #[doc(alias = "parallel")]
+    #[doc(alias = "partition_by")]
+    #[doc(alias = "sequential")]
+    #[doc(alias = "serial")]
     #[track_caller]
     fn ordered_by_group<K, F>(
         self,
@@ -51,12 +63,12 @@ pub trait StreamExt: Stream {
         Ordered::new(self, ByGroup::new(key, Wary::new()), max_parallel)
     }
 
-    /// Each item has several keys, and waits for every earlier unfinished item that shares one: a transfer touches two
-    /// accounts.
+    /// Each item has several keys, and waits for every earlier unfinished item that shares one. For example, a transfer
+    /// touches two accounts.
     ///
-    /// An item waits for earlier ones that wait themselves, too: of `[A] [A, B] [B, C]` the third waits for the second. It
-    /// cannot deadlock, since items wait for earlier items only. An empty set, such as `None`, waits for nothing. A key that
-    /// stands in an item twice counts once. An item costs O(its keys), whatever waits.
+    /// An item also waits for earlier items that are waiting themselves: of `[A] [A, B] [B, C]`, the third waits for the
+    /// second. This cannot deadlock, because items wait only for earlier items. An item with an empty set, such as `None`,
+    /// waits for nothing. A key that occurs twice in an item counts once. An item costs O(its keys), whatever else waits.
     ///
     /// # Panics
     ///
@@ -81,6 +93,9 @@ pub trait StreamExt: Stream {
     /// assert_eq!(start.elapsed(), Duration::from_secs(2));
     /// # }
     /// ```
+    #[doc(alias = "multi_key")]
+    #[doc(alias = "several_keys")]
+    #[doc(alias = "transaction")]
     #[track_caller]
     fn ordered_by_groups<K, I, F>(
         self,
@@ -97,16 +112,19 @@ pub trait StreamExt: Stream {
     }
 
     /// Each item has several keys, each [`Shared`](crate::Access::Shared) or [`Exclusive`](crate::Access::Exclusive): readers
-    /// run together, writers alone.
+    /// run together, writers run alone.
     ///
-    /// An item waits for every earlier unfinished item that shares a key with it, unless both only share it; of
-    /// `[read] [write] [read]` the second reader waits for the writer. A key that stands in an item as both is exclusive.
+    /// An item waits for every earlier unfinished item that has a key in common with it, unless the key is shared in both.
+    /// Of `[read] [write] [read]`, the second reader waits for the writer. A key that an item uses in both ways is exclusive.
     ///
     /// # Panics
     ///
     /// Panics if `max_parallel` is 0.
     ///
     /// See [`Access`](crate::Access) for an example.
+    #[doc(alias = "barrier")]
+    #[doc(alias = "reader_writer")]
+    #[doc(alias = "rwlock")]
     #[track_caller]
     fn ordered_by_access<K, I, F>(
         self,
@@ -124,15 +142,16 @@ pub trait StreamExt: Stream {
 
     /// The general form: an item waits for every earlier unfinished item that it cannot run together with.
     ///
-    /// The tag is read when the item is pulled, since a running item belongs to its handler. The relation is called as
-    /// `can_run_together(earlier, later)`, so it need not be symmetric: an item starts once it can run together with each
-    /// unfinished item before it, as the later one. An item is compared at most once with each that was admitted before it
-    /// and is unfinished: set [`look_ahead`](Ordered::look_ahead) to what is needed. For relations that are equality of
-    /// keys, the other methods cost less: with 64 running and a relation of one comparison an item costs about six times as
-    /// much as with [`ordered_by_group`](Self::ordered_by_group), and twice as much again with each doubling of what runs
-    /// or waits (`cargo bench -p speed --bench targets`).
+    /// The tag is read when the item is admitted, because a running item belongs to its handler. The relation is called as
+    /// `can_run_together(earlier, later)`, so it need not be symmetric. An item starts once it can run together with each
+    /// unfinished item before it. It is compared at most once with each of them, so set
+    /// [`look_ahead`](Ordered::look_ahead) no larger than you need.
     ///
-    /// [`can_run_together::always`](crate::can_run_together::always) and [`never`](crate::can_run_together::never) are parallel
+    /// For relations that are equality of keys, the other methods are cheaper. With 64 handlers running and a relation of one
+    /// comparison, an item costs about six times as much as with [`ordered_by_group`](Self::ordered_by_group), and twice as
+    /// much again with each doubling of what runs or waits (`cargo bench -p speed --bench targets`).
+    ///
+    /// [`can_run_together::always`](crate::can_run_together::always) and [`never`](crate::can_run_together::never) give parallel
     /// and serial execution.
     ///
     /// # Panics
@@ -157,6 +176,8 @@ pub trait StreamExt: Stream {
     /// assert_eq!(start.elapsed(), Duration::from_secs(2));
     /// # }
     /// ```
+    #[doc(alias = "conflict")]
+    #[doc(alias = "predicate")]
     #[track_caller]
     fn ordered_unless<K, F, C>(
         self,

@@ -9,10 +9,13 @@ use crate::engine::order::{Access, ByAccess, ByGroup, Each, Exclusively, Unless}
 use crate::engine::run::InTask;
 use crate::settings::TryOrdered;
 
-/// Orders a stream of results. Implemented for every [`TryStream`].
+/// The methods of [`StreamExt`](crate::StreamExt) for a source that yields `Result`s. Implemented for every [`TryStream`].
 pub trait TryStreamExt: TryStream {
     /// [`ordered_by_group`](crate::StreamExt::ordered_by_group) for a source that can fail: the key is read from what
-    /// is `Ok`, and an `Err` of the source counts as an item that failed at its place.
+    /// is `Ok`, and an `Err` of the source counts as an item that failed in its place.
+    ///
+    /// Some sources report as errors what they recover from by themselves. Drop such errors before they get here; see
+    /// [sources that report transient errors](crate::guide::offsets#sources-that-report-transient-errors).
     ///
     /// # Panics
     ///

@@ -108,22 +108,30 @@ fn forget(waits: &mut Option<Arc<Waits>>) {
     }
 }
 
-/// In a handler: awaits `future` without holding a slot, and keeps the group.
+/// Awaits `future` in a handler without holding a slot, while the handler's group keeps waiting for it.
 ///
-/// For waiting that is no work: a back-off, a rate limit, a circuit breaker, a call-back from outside. Meanwhile the slot
-/// goes to another group, and no item of this handler's group overtakes. When the future is done, the handler gets a slot
-/// again before anything younger starts and before the source is read; for
-/// [one exception](crate::guide::stalls#what-happens-to-the-source) it takes hundreds of waits that end at once. At most `look_ahead`
-/// handlers wait so.
+/// Use it for waiting that is no work: a back-off, a rate limit, a circuit breaker, a reply from outside. Meanwhile the slot
+/// goes to another group, and no item of this handler's group overtakes it. When the future is done, the handler gets a slot
+/// back before anything younger starts and before the source is read. There is
+/// [one exception](crate::guide::stalls#what-happens-to-the-source), which takes hundreds of waits that end at once. At most
+/// `look_ahead` handlers wait in this way.
 ///
-/// A plain await elsewhere: outside any operator, and in a task that a handler spawned. In an operator inside a handler it
-/// gives up the inner operator's slot. In a `join!` or `select!` the handler as a whole is without a slot until the future
-/// is done or dropped: its other branches go on without one. If it is dropped while it waits, the handler goes on to its
-/// next await, and from there when it has a slot again.
+/// # What to watch
+///
+/// - If you hold a permit, a lock or a connection over a `without_slot`, acquire it in a `without_slot` too. Otherwise
+///   handlers that wait for it can take every slot, and nothing moves again.
+/// - Put a time-out inside: `without_slot(timeout(..))`. If a `without_slot` is dropped while it waits, the handler runs on to
+///   its next await without a slot, and continues from there when it has a slot again.
+/// - In a `join!` or `select!`, the handler as a whole is without a slot until the future is done or dropped. The other
+///   branches continue without one.
+/// - In an operator inside a handler, it gives up the inner operator's slot.
+/// - Outside an operator, or in a task that a handler spawned, it is a plain `await`.
+///
+/// [Retries, rate limits and circuit breakers](crate::guide::retry) shows it at work.
 ///
 /// # Cancel safety
 ///
-/// Dropping it drops the future, and no more.
+/// Dropping it drops the future, and nothing else.
 ///
 /// ```
 /// use std::time::Duration;
@@ -148,6 +156,15 @@ fn forget(waits: &mut Option<Arc<Waits>>) {
 /// assert_eq!(order, ["b1", "a1", "a2"]);
 /// # }
 /// ```
+#[doc(alias = "backoff")]
+#[doc(alias = "circuit_breaker")]
+#[doc(alias = "rate_limit")]
+#[doc(alias = "release")]
+#[doc(alias = "retry")]
+#[doc(alias = "semaphore")]
+#[doc(alias = "sleep")]
+#[doc(alias = "throttle")]
+#[doc(alias = "yield")]
 pub fn without_slot<F: Future>(future: F) -> WithoutSlot<F, F::Output> {
     WithoutSlot {
         future,

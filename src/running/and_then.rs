@@ -40,18 +40,20 @@ impl<St, M, T, E, By, Off, P, X, W, Item> AndThen<St, M, T, E, By, Off, P, X, W>
 where
     Self: Running<Item = Result<Item, E>>,
 {
-    /// Calls a closure with each result that comes out, one call at a time, and runs the handlers on while its future is
-    /// pending.
+    /// Calls a closure with each result and its offset, until something fails, and keeps the handlers running while the
+    /// closure's future is pending.
     ///
-    /// With `try_for_each`, or in a `while let` loop that awaits, the handlers stand still meanwhile.
+    /// One call is made at a time. With `try_for_each`, or in a `while let` loop that awaits, the handlers
+    /// [stand still](crate::guide::stalls#what-stalls) meanwhile. To commit in batches, see
+    /// [the recipe](crate::guide::offsets#commit-in-batches).
     ///
     /// # Errors
     ///
-    /// The first error of the stream, or of the closure: then all that is admitted is dropped.
+    /// Returns the first error of the stream or of the closure. The admitted items are dropped then.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future drops what is admitted, and what the closure is doing.
+    /// Dropping the future drops the admitted items, and what the closure is doing.
     ///
     /// ```
     /// use futures::stream;
@@ -68,6 +70,9 @@ where
     /// assert!(end.is_err());
     /// # });
     /// ```
+    #[doc(alias = "batch")]
+    #[doc(alias = "commit")]
+    #[doc(alias = "try_for_each")]
     pub fn try_drive<C, CFut>(self, consume: C) -> TryDrive<Self, C, CFut>
     where
         C: FnMut(Item) -> CFut,

@@ -1,6 +1,6 @@
 //! The two simplest relations for [`ordered_unless`](crate::StreamExt::ordered_unless).
 
-/// All items can run together: the blog's parallel execution, with `max_parallel` at once.
+/// All items can run together: parallel execution, with `max_parallel` at once.
 ///
 /// ```
 /// use std::time::Duration;
@@ -23,7 +23,7 @@ pub fn always<K>(_earlier: &K, _later: &K) -> bool {
     true
 }
 
-/// No two items can run together: the blog's serial execution.
+/// No two items can run together: serial execution.
 ///
 /// ```
 /// use std::time::Duration;

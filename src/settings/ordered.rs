@@ -16,11 +16,11 @@ use crate::engine::run::{InTask, RunWith};
 use crate::running::{AndThen, AndThenUnordered, Then, ThenUnordered};
 use crate::settings::Settings;
 
-/// How a stream is to be ordered: settings, finished by one of the verbs
-/// [`then`](Self::then), [`then_unordered`](Self::then_unordered), [`try_then`](Self::try_then) and
-/// [`try_then_unordered`](Self::try_then_unordered).
+/// The settings between the key and the handler. One of the verbs [`then`](Self::then),
+/// [`then_unordered`](Self::then_unordered), [`try_then`](Self::try_then) and
+/// [`try_then_unordered`](Self::try_then_unordered) turns them into a stream.
 ///
-/// Made by [`StreamExt::ordered_by_group`](crate::StreamExt::ordered_by_group). It is not itself a stream.
+/// Returned by [`StreamExt::ordered_by_group`](crate::StreamExt::ordered_by_group) and its sisters. It is not a stream itself.
 ///
 /// ```
 /// use futures::{StreamExt as _, stream};
@@ -51,12 +51,13 @@ impl<St, By> Ordered<St, By, Position, Whole, InTask> {
 }
 
 impl<St, By, Off, P, X> Ordered<St, By, Off, P, X> {
-    /// Sets the most items that are admitted at once: pulled from the source and not yet emitted.
+    /// Sets the maximum number of admitted items: read from the source and not yet emitted. At that limit the source is not
+    /// polled, which is the back-pressure.
     ///
-    /// An admitted item waits for its group, runs, or is finished and waits for its turn to come out. One more item may be
-    /// [in hand](crate::guide::stalls#what-happens-to-the-source). The default is
-    /// 64 × `max_parallel`, at least 1,024. Any number from `max_parallel` to `usize::MAX` will do: storage grows on
-    /// demand. See [sizing](crate::guide::sizing) for how much is enough.
+    /// An admitted item waits for its group, runs, or is finished and waits for its turn to be emitted. One more item may be
+    /// [in hand](crate::guide::stalls#what-happens-to-the-source). The default is 64 × `max_parallel`, at least 1,024. Any
+    /// number from `max_parallel` to `usize::MAX` is allowed: storage grows on demand. See [sizing](crate::guide::sizing)
+    /// for how much is enough.
     ///
     /// # Panics
     ///
@@ -76,6 +77,13 @@ impl<St, By, Off, P, X> Ordered<St, By, Off, P, X> {
     /// assert_eq!(sum, 5_050);
     /// # });
     /// ```
+    #[doc(alias = "back_pressure")]
+    #[doc(alias = "backpressure")]
+    #[doc(alias = "buffer")]
+    #[doc(alias = "in_flight")]
+    #[doc(alias = "prefetch")]
+    #[doc(alias = "queue")]
+    #[doc(alias = "window")]
     #[track_caller]
     pub fn look_ahead(self, max_admitted: usize) -> Self {
         Self {
@@ -83,10 +91,15 @@ impl<St, By, Off, P, X> Ordered<St, By, Off, P, X> {
         }
     }
 
-    /// Sets what is read from each item, before the handler takes it, for the caller to commit.
+    /// Sets what is read from each item, before the handler takes it, for you to commit.
     ///
-    /// The closure is called once an item, at admission, in source order. The default is the item's position in the
-    /// source: a `u64`, from 0.
+    /// The closure is called once per item, when the item is admitted, in source order. By default, the offset is the
+    /// item's position in the source: a `u64`, starting at 0.
+    ///
+    /// **The offsets must rise in the order in which the source yields the items**, within a partition if
+    /// [`partitions`](Self::partitions) is set. They are not compared, so nothing warns you otherwise. If you reorder, merge,
+    /// split, batch or filter before the operator, an offset may no longer stand for everything before it, and committing it
+    /// can lose data. [Offsets and commits](crate::guide::offsets#offsets-must-rise) shows what to do in each case.
     ///
     /// ```
     /// use futures::{StreamExt as _, stream};
@@ -105,6 +118,9 @@ impl<St, By, Off, P, X> Ordered<St, By, Off, P, X> {
     /// assert_eq!(commits, [("a", 41), ("b", 43)]);
     /// # });
     /// ```
+    #[doc(alias = "checkpoint")]
+    #[doc(alias = "commit")]
+    #[doc(alias = "position")]
     pub fn offsets<T, O, G>(self, offset: G) -> Ordered<St, By, Offsets<G, O>, P, X>
     where
         St: Stream<Item = T>,
@@ -115,16 +131,16 @@ impl<St, By, Off, P, X> Ordered<St, By, Off, P, X> {
         }
     }
 
-    /// Says which partition an item belongs to, for one stream that merges several (of a Kafka topic, of a stream of
-    /// shards): source order, failure and frontier hold within each.
+    /// Sets which partition an item belongs to, for a stream that merges several, such as the partitions of a Kafka topic.
+    /// Source order, failure and frontier then hold within each partition.
     ///
-    /// A stuck item of one partition does not hold back the results of the others, though the window is shared. When
-    /// nothing more of a partition is admitted, its last frontier was its last offset. The closure is called once an item,
-    /// at admission, in source order. State is kept only for partitions with something admitted. Not set, the stream is
-    /// one partition, at no cost.
+    /// A slow item of one partition does not hold back the results of the others, although they share the window. When
+    /// nothing of a partition is admitted any more, its last frontier was its last offset. The closure is called once per
+    /// item, when the item is admitted, in source order. State is kept only for partitions with admitted items. Without this
+    /// setting, the stream is one partition, at no cost.
     ///
-    /// Groups do not know of partitions: items of two partitions with equal keys are one group. A failure stops the whole
-    /// stream.
+    /// Groups do not know about partitions: items of two partitions with equal keys are in one group. To prevent that, put the
+    /// partition into the key. A failure stops the whole stream.
     ///
     /// ```
     /// use std::time::Duration;
@@ -151,6 +167,9 @@ impl<St, By, Off, P, X> Ordered<St, By, Off, P, X> {
     /// assert_eq!(commits, [('q', 3), ('p', 7), ('p', 8)]);
     /// # }
     /// ```
+    #[doc(alias = "kafka")]
+    #[doc(alias = "shard")]
+    #[doc(alias = "topic")]
     pub fn partitions<T, L, F>(self, partition: F) -> Ordered<St, By, Off, ByPartition<F, L>, X>
     where
         St: Stream<Item = T>,
@@ -161,30 +180,29 @@ impl<St, By, Off, P, X> Ordered<St, By, Off, P, X> {
         }
     }
 
-    /// Runs the handlers on tokio's workers instead of in the task that polls the stream: for handlers that compute, and for
+    /// Runs the handlers on tokio's workers instead of in the task that polls the stream. For handlers that compute, and for
     /// consumers that await something else between two results.
     ///
-    /// The verb then asks that items, handler, its futures and results are `Send + 'static`. There are up to `max_parallel`
-    /// long-lived tasks; a group is bound to one while it has items, and all else is as without: order, window, offsets,
-    /// failures. The handler is called by one task at a time.
+    /// The verb then requires items, handler, futures and results to be `Send + 'static`. There are up to `max_parallel`
+    /// long-lived tasks, and a group is bound to one of them while it has items. Order, window, offsets and failures are the
+    /// same as without. The handler is called by one task at a time.
     ///
-    /// While the stream is not polled, handlers that run go on to their end. With one key, so does their group: what was
-    /// admitted behind them follows, unless another handler waits for a slot. Everything else waits for the next poll: an
-    /// item that needs a free slot, an item of several keys or of a relation that waits for another, and a handler whose
-    /// [`without_slot`](crate::without_slot) is over. With `max_parallel` 1, nothing is admitted behind a running handler.
+    /// You do not need it while handlers use less than about 10 µs of CPU each. For a few heavy items, await a task in the
+    /// handler, `AbortOnDropHandle::new(tokio::spawn(..)).await`; for handlers that block, use `spawn_blocking`.
     ///
-    /// Where a handler in ten microseconds is not the bottleneck, do without: a task of its own for each item, with
-    /// `AbortOnDropHandle::new(tokio::spawn(..)).await` in the handler, serves single heavy ones, and `spawn_blocking` those
-    /// that block.
+    /// While the stream is not polled, running handlers continue to their end. With one key, so does their group: the items
+    /// admitted behind them follow, unless another handler waits for a slot. Everything else waits for the next poll: an item
+    /// that needs a free slot, an item with several keys or a relation that waits for another, and a handler whose
+    /// [`without_slot`](crate::without_slot) is over. If `max_parallel` is 1, nothing is admitted behind a running handler.
     ///
     /// # Panics
     ///
-    /// Polling the stream panics outside a tokio runtime, and after the runtime was shut down. A panic of a handler resumes
-    /// in whoever polls the stream.
+    /// Polling the stream panics outside a tokio runtime, and after the runtime has been shut down. A panic in a handler
+    /// resumes in whoever polls the stream.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the stream asks each handler to stop: it may run to its next await.
+    /// Dropping the stream asks each handler to stop. A handler may run to its next await.
     ///
     /// ```
     /// use futures::{StreamExt as _, stream};
@@ -201,6 +219,10 @@ impl<St, By, Off, P, X> Ordered<St, By, Off, P, X> {
     /// assert_eq!(results[0], (500_500, 0));
     /// # }
     /// ```
+    #[doc(alias = "cpu_bound")]
+    #[doc(alias = "multi_thread")]
+    #[doc(alias = "spawn")]
+    #[doc(alias = "workers")]
     #[cfg(feature = "tokio")]
     #[cfg_attr(docsrs, doc(cfg(feature = "tokio")))]
     pub fn spawned(self) -> Ordered<St, By, Off, P, crate::engine::run::Spawned> {
@@ -213,9 +235,8 @@ impl<St, By, Off, P, X> Ordered<St, By, Off, P, X> {
 impl<St, F, K, S, T, Off, P, X> Ordered<St, ByGroup<F, K, S, T>, Off, P, X> {
     /// Sets how keys are hashed. The default is safe for keys that come from outside.
     ///
-    /// The default is fast, a randomly seeded foldhash, as long as keys spread. Where more of them meet than chance would
-    /// have it, as keys do that somebody chose for it, the stream goes over to `RandomState` for good. A hasher that is set
-    /// here is used as it is.
+    /// The default is a randomly seeded foldhash, which is fast. If more keys collide than chance explains, as with keys chosen
+    /// by an attacker, the stream switches to `RandomState` permanently. A hasher that is set here is used as it is.
     ///
     /// ```
     /// use std::hash::{BuildHasherDefault, DefaultHasher};
@@ -244,7 +265,7 @@ impl<St, F, K, S, T, Off, P, X> Ordered<St, ByGroup<F, K, S, T>, Off, P, X> {
 }
 
 impl<St, A, K, S, T, Off, P, X> Ordered<St, ByAccess<A, K, S, T>, Off, P, X> {
-    /// Sets how keys are hashed, as for one key.
+    /// Sets how keys are hashed, in the same way as for one key.
     ///
     /// ```
     /// use std::hash::{BuildHasherDefault, DefaultHasher};
@@ -279,25 +300,25 @@ where
     Off: ReadOffset<T>,
     P: Partitions<T>,
 {
-    /// Runs a handler that cannot fail, or that deals with its failures: a stream of `(result, offset)`, in source order.
+    /// Runs a handler that cannot fail, or that deals with its failures. Returns a stream of `(result, offset)`, in source
+    /// order.
     ///
-    /// Each offset that comes out is safe to commit once its result is dealt with: everything before it (in its partition,
-    /// if [`partitions`](Self::partitions) is set) has come out.
-    /// For handlers that return a `Result`, [`try_then`](Self::try_then) stops at the first failure, so that nobody
-    /// commits a failed item's offset by mistake.
+    /// Each offset is safe to commit once you have dealt with its result: everything before it (in its partition, if
+    /// [`partitions`](Self::partitions) is set) has been emitted. If the handler returns a `Result`, prefer
+    /// [`try_then`](Self::try_then). It stops at the first failure, so nobody commits a failed item's offset by mistake.
     ///
     /// # Ordering
     ///
     /// The handler is not called for an item until the handler future of the previous item of its group has finished
-    /// and been dropped. Results come out in source order.
+    /// and been dropped. Results are emitted in source order.
     ///
     /// # Panics
     ///
-    /// A panic of the source, a closure, a key or a handler unwinds out of `poll_next`; polling again panics.
+    /// A panic in the source, a closure, a key or a handler unwinds out of `poll_next`. Polling the stream again panics.
     ///
     /// # Cancel safety
     ///
-    /// `next()` is cancel safe. Dropping the stream drops what is admitted: resume from the last committed offset.
+    /// `next()` is cancel safe. Dropping the stream drops the admitted items: resume from the last committed offset.
     ///
     /// ```
     /// use futures::{StreamExt as _, stream};
@@ -310,6 +331,8 @@ where
     /// assert_eq!(results.next().await, Some(("A2".to_string(), 0)));
     /// # });
     /// ```
+    #[doc(alias = "buffered")]
+    #[doc(alias = "map")]
     pub fn then<H, Fut>(
         self,
         handler: H,
@@ -322,11 +345,11 @@ where
         Then::new(self.settings.fold(handler, P::source_order()))
     }
 
-    /// Runs a handler and emits each result as soon as it is there: a stream of
+    /// Runs a handler and emits each result as soon as it is there. Returns a stream of
     /// `(result, `[`Unordered`](crate::Unordered)`)`.
     ///
-    /// For what can be acknowledged one by one. What may be committed as a position is the
-    /// [`frontier`](crate::Unordered::frontier). Items of one group come out in their order all the same.
+    /// For messages that can be acknowledged one by one. To commit a position, use the
+    /// [`frontier`](crate::Unordered::frontier). Results of one group are still emitted in order.
     ///
     /// # Panics
     ///
@@ -353,6 +376,9 @@ where
     /// assert_eq!(results, [(10, None), (20, Some(1))]);
     /// # }
     /// ```
+    #[doc(alias = "ack")]
+    #[doc(alias = "acknowledge")]
+    #[doc(alias = "buffer_unordered")]
     pub fn then_unordered<H, Fut>(
         self,
         handler: H,
@@ -366,13 +392,13 @@ where
         ThenUnordered::new(self.settings.fold(handler, P::completion_order()))
     }
 
-    /// Runs a handler that returns a `Result`, and stops at the first failure, as a serial loop would: a stream of
+    /// Runs a handler that returns a `Result`, and stops at the first failure, as a serial loop would. Returns a stream of
     /// `Result<(result, offset), error>`, in source order.
     ///
     /// # Errors
     ///
-    /// Nothing at or past the failed item starts from then on. What came before it still runs and comes out; then the
-    /// error, the first in source order; then `None`. Handlers past it are dropped with the error.
+    /// From then on, nothing at or past the failed item starts. What came before it still runs and is emitted; then the
+    /// error, which is the first in source order; then `None`. Handlers past it are dropped with the error.
     ///
     /// # Panics
     ///
@@ -396,6 +422,8 @@ where
     /// assert_eq!(numbers.try_next().await?, None);
     /// # Ok::<_, std::num::ParseIntError>(()) }).unwrap();
     /// ```
+    #[doc(alias = "try_buffered")]
+    #[doc(alias = "try_for_each_concurrent")]
     pub fn try_then<H, Fut, R, E>(
         self,
         handler: H,
@@ -408,12 +436,12 @@ where
         AndThen::new(self.settings.fold(handler, P::source_order()))
     }
 
-    /// [`try_then`](Self::try_then), but each result comes out as soon as it is there.
+    /// Like [`try_then`](Self::try_then), but each result is emitted as soon as it is there.
     ///
     /// # Errors
     ///
-    /// As [`try_then`](Self::try_then); results past the failed item that are already finished come out before the
-    /// error. No frontier at or past it ever comes out.
+    /// As [`try_then`](Self::try_then), but results past the failed item that are already finished are emitted before the
+    /// error. No frontier at or past the failed item is ever emitted.
     ///
     /// # Panics
     ///
@@ -436,6 +464,7 @@ where
     /// assert!(numbers.try_next().await.is_err());
     /// # Ok::<_, std::num::ParseIntError>(()) }).unwrap();
     /// ```
+    #[doc(alias = "try_buffer_unordered")]
     pub fn try_then_unordered<H, Fut, R, E>(
         self,
         handler: H,

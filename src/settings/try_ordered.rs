@@ -16,10 +16,11 @@ use crate::engine::run::{InTask, RunWith};
 use crate::running::{AndThen, AndThenUnordered};
 use crate::settings::Settings;
 
-/// How a stream of results is to be ordered: settings, finished by one of the verbs
-/// [`and_then`](Self::and_then) and [`and_then_unordered`](Self::and_then_unordered).
+/// The settings between the key and the handler, for a source that yields `Result`s. One of the verbs
+/// [`and_then`](Self::and_then) and [`and_then_unordered`](Self::and_then_unordered) turns them into a stream.
 ///
-/// Made by [`TryStreamExt::try_ordered_by_group`](crate::TryStreamExt::try_ordered_by_group). It is not itself a stream.
+/// Returned by [`TryStreamExt::try_ordered_by_group`](crate::TryStreamExt::try_ordered_by_group) and its sisters. It is not a
+/// stream itself.
 ///
 /// ```
 /// use futures::{TryStreamExt as _, stream};
@@ -49,7 +50,7 @@ impl<St, By> TryOrdered<St, By, Position, Whole, InTask> {
 }
 
 impl<St, By, Off, P, X> TryOrdered<St, By, Off, P, X> {
-    /// Sets the most items that are admitted at once, as [`Ordered::look_ahead`](crate::Ordered::look_ahead).
+    /// Sets the maximum number of admitted items, like [`Ordered::look_ahead`](crate::Ordered::look_ahead).
     ///
     /// # Panics
     ///
@@ -76,7 +77,8 @@ impl<St, By, Off, P, X> TryOrdered<St, By, Off, P, X> {
         }
     }
 
-    /// Sets what is read from each item for the caller to commit, as [`Ordered::offsets`](crate::Ordered::offsets).
+    /// Sets what is read from each item for you to commit, like [`Ordered::offsets`](crate::Ordered::offsets). The offsets
+    /// must rise in the order in which the source yields the items.
     ///
     /// ```
     /// use futures::{TryStreamExt as _, stream};
@@ -102,7 +104,7 @@ impl<St, By, Off, P, X> TryOrdered<St, By, Off, P, X> {
         }
     }
 
-    /// Says which partition an item belongs to, as [`Ordered::partitions`](crate::Ordered::partitions).
+    /// Sets which partition an item belongs to, like [`Ordered::partitions`](crate::Ordered::partitions).
     ///
     /// ```
     /// use futures::{TryStreamExt as _, stream};
@@ -129,11 +131,11 @@ impl<St, By, Off, P, X> TryOrdered<St, By, Off, P, X> {
         }
     }
 
-    /// Runs the handlers on tokio's workers, as [`Ordered::spawned`](crate::Ordered::spawned).
+    /// Runs the handlers on tokio's workers, like [`Ordered::spawned`](crate::Ordered::spawned).
     ///
     /// # Panics
     ///
-    /// As there.
+    /// As [`Ordered::spawned`](crate::Ordered::spawned).
     ///
     /// ```
     /// use futures::{TryStreamExt as _, stream};
@@ -161,7 +163,7 @@ impl<St, By, Off, P, X> TryOrdered<St, By, Off, P, X> {
 }
 
 impl<St, F, K, S, T, Off, P, X> TryOrdered<St, ByGroup<F, K, S, T>, Off, P, X> {
-    /// Sets how keys are hashed, as [`Ordered::with_hasher`](crate::Ordered::with_hasher).
+    /// Sets how keys are hashed, like [`Ordered::with_hasher`](crate::Ordered::with_hasher).
     ///
     /// ```
     /// use std::hash::{BuildHasherDefault, DefaultHasher};
@@ -190,7 +192,7 @@ impl<St, F, K, S, T, Off, P, X> TryOrdered<St, ByGroup<F, K, S, T>, Off, P, X> {
 }
 
 impl<St, A, K, S, T, Off, P, X> TryOrdered<St, ByAccess<A, K, S, T>, Off, P, X> {
-    /// Sets how keys are hashed, as for one key.
+    /// Sets how keys are hashed, in the same way as for one key.
     ///
     /// ```
     /// use std::hash::{BuildHasherDefault, DefaultHasher};
@@ -225,13 +227,13 @@ where
     Off: ReadOffset<T>,
     P: Partitions<T>,
 {
-    /// Runs a handler that returns a `Result`, and stops at the first failure of the source or of a handler: a stream of
-    /// `Result<(result, offset), error>`, in source order.
+    /// Runs a handler that returns a `Result`, and stops at the first failure of the source or of a handler. Returns a stream
+    /// of `Result<(result, offset), error>`, in source order.
     ///
     /// # Errors
     ///
-    /// As [`Ordered::try_then`](crate::Ordered::try_then); an error of the source counts as an item that failed at its
-    /// place, so what was read before it runs and comes out first. The source is not read again.
+    /// As [`Ordered::try_then`](crate::Ordered::try_then). An error of the source counts as an item that failed in its
+    /// place, so what was read before it runs and is emitted first. The source is not read again.
     ///
     /// # Panics
     ///
@@ -255,6 +257,7 @@ where
     /// assert_eq!(results.try_next().await, Ok(None));
     /// # });
     /// ```
+    #[doc(alias = "try_buffered")]
     pub fn and_then<H, Fut, R>(
         self,
         handler: H,
@@ -267,11 +270,12 @@ where
         AndThen::new(self.settings.fold(handler, P::source_order()))
     }
 
-    /// [`and_then`](Self::and_then), but each result comes out as soon as it is there.
+    /// Like [`and_then`](Self::and_then), but each result is emitted as soon as it is there.
     ///
     /// # Errors
     ///
-    /// As [`and_then`](Self::and_then); results past the failed item that are already finished come out before the error.
+    /// As [`and_then`](Self::and_then), but results past the failed item that are already finished are emitted before the
+    /// error. No frontier at or past the failed item is ever emitted.
     ///
     /// # Panics
     ///
@@ -294,6 +298,8 @@ where
     /// assert!(results.try_next().await.is_err());
     /// # Ok::<_, &str>(()) }).unwrap();
     /// ```
+    #[doc(alias = "ack")]
+    #[doc(alias = "try_buffer_unordered")]
     pub fn and_then_unordered<H, Fut, R>(
         self,
         handler: H,

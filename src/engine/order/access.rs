@@ -21,10 +21,12 @@
 /// assert_eq!(start.elapsed(), Duration::from_secs(2));
 /// # }
 /// ```
+#[doc(alias = "read_write")]
+#[doc(alias = "rwlock")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Access<K> {
-    /// Items that share a key run together.
+    /// Items that use the key in this way run together.
     Shared(K),
-    /// An item that uses a key exclusively runs alone among those that use it.
+    /// An item that uses the key in this way runs alone among those that use the key.
     Exclusive(K),
 }

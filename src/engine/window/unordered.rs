@@ -1,9 +1,9 @@
 //! Unordered: an offset that came out of source order.
 
-/// The offset of a result that came out as soon as it was there, out of source order.
+/// The offset of a result that was emitted as soon as it was there, out of source order.
 ///
-/// A type of its own, so that it cannot be committed by mistake: what may be committed is the
-/// [`frontier`](Self::frontier).
+/// It has a type of its own so that it cannot be committed by mistake. To commit a position, use the
+/// [`frontier`](Self::frontier); to acknowledge a message, use its [`offset`](Self::offset).
 ///
 /// ```
 /// use futures::{StreamExt as _, stream};
@@ -31,19 +31,27 @@ impl<O> Unordered<O> {
         Self { offset, frontier }
     }
 
-    /// This item's own offset: acknowledge that one message.
+    /// Returns this item's own offset. Use it to acknowledge this one message.
     ///
-    /// Not a position: items before it may still run. See [`frontier`](Self::frontier).
+    /// It is not a position, because items before it may still be running. See [`frontier`](Self::frontier).
+    #[doc(alias = "ack")]
+    #[doc(alias = "acknowledge")]
     pub fn offset(&self) -> &O {
         &self.offset
     }
 
-    /// The position that may be committed: it and everything before it was handed over, with this result at the latest.
+    /// Returns the position that may be committed: it and everything before it have been handed over, the last of them with
+    /// this result at the latest.
     ///
-    /// `None` until the first item of the source has come out: there is nothing to commit yet. It stays where it is while
-    /// an older item runs, and never goes back. At the end it is the offset of the last item. With
-    /// [`partitions`](crate::Ordered::partitions) all this holds in each, and a partition of which nothing was admitted for
-    /// a while begins anew: `None` always means that there is nothing new to commit.
+    /// It is `None` until the first item of the source has been emitted: there is nothing to commit yet. It stands still
+    /// while an older item runs, and never goes back. At the end it is the offset of the last item.
+    ///
+    /// With [`partitions`](crate::Ordered::partitions), all this holds within each partition. A partition of which nothing
+    /// was admitted for a while starts again with `None`, which always means that there is nothing new to commit.
+    #[doc(alias = "commit")]
+    #[doc(alias = "low_watermark")]
+    #[doc(alias = "position")]
+    #[doc(alias = "watermark")]
     pub fn frontier(&self) -> Option<&O> {
         self.frontier.as_ref()
     }
