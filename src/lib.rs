@@ -16,7 +16,7 @@
 //! # async fn main() -> Result<(), String> {
 //! # let orders = stream::iter([Order { id: 1, offset: 7 }, Order { id: 2, offset: 8 }]);
 //! orders                                                      // any Stream
-//!     .ordered_by_group(|order| order.id, 64)                 // in order per id, up to 64 ids at once
+//!     .ordered_by_group(|order| order.id, 64)                 // in order per id, 64 ids at once
 //!     .offsets(|order| order.offset)                          // the default is 0, 1, 2, …
 //!     .try_then(|order| handle(order))                        // stops at the first failure
 //!     .try_drive(|(receipt, offset)| commit(receipt, offset)) // every offset is safe to commit

@@ -24,9 +24,9 @@ use futures_core::Stream;
 
 use crate::engine::sealed::Sealed;
 
-/// A stream whose handlers can go on while nothing comes out.
+/// A stream whose handlers can continue while nothing is emitted.
 pub trait Running: Stream + Sealed {
-    /// Runs the handlers up to the window; nothing comes out.
+    /// Runs the handlers until the window is full; nothing is emitted.
     #[doc(hidden)]
     fn poll_advance(self: Pin<&mut Self>, cx: &mut Context<'_>);
 }

@@ -294,7 +294,7 @@ where
             State::Ended => return Turn::End,
             State::Poisoned => panic!(
                 "ordered_by_group: polled after a panic in the source, a closure, a key or a handler; \
-                 what is unfinished is lost to this stream: resume from the last committed offset"
+                 unfinished items are lost to this stream: resume from the last committed offset"
             ),
         }
         if emit && self.budget.has_given_enough() {

@@ -44,8 +44,8 @@ impl<S, C, CFut> Consumer<S, C, CFut> {
         let mut this = self.project();
         assert!(
             !*this.poisoned,
-            "ordered_by_group: driven on after a panic in the closure: \
-             its item is lost, so resume from the last committed offset"
+            "ordered_by_group: `drive` polled after a panic in the closure; \
+             the item is lost: resume from the last committed offset"
         );
         let Some(consuming) = this.consuming.as_mut().as_pin_mut() else {
             return Poll::Ready(None);
@@ -72,7 +72,7 @@ impl<S, C, CFut> Consumer<S, C, CFut> {
         let mut this = self.project();
         let stream = this.stream.as_mut().as_pin_mut();
         let next = stream
-            .expect("`drive` polled after it was done")
+            .expect("`drive` polled after it has finished")
             .poll_next(cx);
         if let Poll::Ready(None) = next {
             this.stream.set(None);

@@ -229,8 +229,8 @@ impl<T, H, Fut, V, R, E> Crew<T, H, Fut, V, R, E> {
                 Poll::Ready(_) => {
                     self.stop();
                     panic!(
-                        "ordered_by_group: the runtime that runs the spawned handlers was shut down; what is \
-                         unfinished is lost to this stream: resume from the last committed offset"
+                        "ordered_by_group: the runtime that runs the spawned handlers was shut down; unfinished \
+                         items are lost to this stream: resume from the last committed offset"
                     );
                 }
             }
