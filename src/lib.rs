@@ -142,7 +142,7 @@
 //!
 //! Each result is emitted with the offset of its item. In source order, an offset is emitted only after everything before
 //! it. So once you have dealt with a result, you can commit its offset: everything up to it has been dealt with. After a
-//! crash, resume behind the last committed offset. Nothing is lost, and what was admitted may be handled once more.
+//! crash, resume after the last committed offset. Nothing is lost, and what was admitted may be handled once more.
 //!
 //! By default, an offset is the position of the item in the stream, which starts again at 0 with each stream. To resume,
 //! let [`offsets`](Ordered::offsets) read the offset of your log.
