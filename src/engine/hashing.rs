@@ -7,7 +7,7 @@ use foldhash::fast;
 
 use crate::engine::sealed::Sealed;
 
-/// Hashes the keys of a table.
+/// Hashes keys.
 pub trait HashKeys: Sealed {
     /// Equal keys have equal hashes, until [`harden`](Self::harden) says otherwise. A table takes the first bits.
     #[doc(hidden)]
@@ -18,7 +18,7 @@ pub trait HashKeys: Sealed {
     fn harden(&mut self) -> bool;
 }
 
-/// The default: fast while keys spread as they should, and hard to attack as soon as they do not.
+/// The default hasher: fast while keys spread, and hard to attack once they collide.
 ///
 /// It begins with foldhash, whose seeds can be found out by whoever observes a program for long, and changes once to
 /// SipHash. (Crosby and Wallach, "Denial of service via algorithmic complexity attacks", USENIX Security 2003, on
@@ -28,7 +28,7 @@ pub struct Wary {
     safe: Option<RandomState>,
 }
 
-/// What the caller gave, and nothing else.
+/// A hasher that was set with `with_hasher`, used as it is.
 pub struct Given<S>(S);
 
 impl Wary {

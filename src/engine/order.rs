@@ -16,7 +16,7 @@ pub use self::unless::Unless;
 pub(crate) use self::waiting::{Queue, Waiting};
 use crate::engine::sealed::Sealed;
 
-/// Decides which of the admitted items may run.
+/// Decides which admitted items may run.
 ///
 /// An item is known by its ticket, which the window gave it; a running handler by its place.
 pub trait Order<T>: Sealed {

@@ -13,7 +13,7 @@ pub use crate::engine::slots::{Polled, Slot};
 
 use crate::engine::sealed::Sealed;
 
-/// Runs handlers, each in a place of its own and each, unless it waits without one, in a slot.
+/// Runs handlers, each in a place of its own. Each has a slot, unless it waits without one.
 pub trait Run<T>: Sealed {
     /// What comes out of a handler.
     type Ok;

@@ -19,7 +19,7 @@ use crate::engine::sealed::Sealed;
 /// In completion order: how many times `look_ahead` what is kept past the frontier may come to.
 const SPAN: usize = 64;
 
-/// Keeps each admitted item's offset, and its result until it comes out.
+/// Keeps each admitted item's offset, and its result until it is emitted.
 ///
 /// An item is known by its ticket from when it is admitted until its result comes out. `L` is the partition's key, `()`
 /// where there is only one.

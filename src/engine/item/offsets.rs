@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 
 use crate::engine::sealed::Sealed;
 
-/// Gives each item its offset.
+/// Reads an item's offset.
 pub trait ReadOffset<T>: Sealed {
     /// What the caller commits.
     type Offset;
@@ -15,11 +15,11 @@ pub trait ReadOffset<T>: Sealed {
     fn read(&mut self, item: &T) -> Self::Offset;
 }
 
-/// The default: an item's position in the source, from 0.
+/// The default: the item's position in the source, starting at 0.
 #[derive(Debug)]
 pub struct Position(u64);
 
-/// A closure of the caller's.
+/// A closure that returns an item's offset, set with `offsets`.
 pub struct Offsets<G, O> {
     offset: G,
     _offset: PhantomData<fn() -> O>,

@@ -10,7 +10,7 @@ use crate::engine::window::{
     CompletionOrder, PartitionedCompletionOrder, PartitionedSourceOrder, SourceOrder, Window,
 };
 
-/// Gives each item its partition, and says which windows keep partitions apart.
+/// Reads an item's partition, and chooses the windows that keep partitions apart.
 pub trait Partitions<T>: Sealed {
     /// What tells partitions apart.
     type Key;
@@ -36,7 +36,7 @@ pub trait Partitions<T>: Sealed {
 #[derive(Debug)]
 pub struct Whole;
 
-/// A closure of the caller's says which partition an item belongs to.
+/// A closure that returns an item's partition, set with `partitions`.
 pub struct ByPartition<P, L> {
     partition: P,
     _key: PhantomData<fn() -> L>,

@@ -7,7 +7,7 @@ use futures_core::{Stream, TryStream};
 
 use crate::engine::sealed::Sealed;
 
-/// Reads a stream of items or errors.
+/// Reads a source, whether it can fail or not.
 pub trait Read<St, T, E>: Sealed {
     /// Asks for the next item.
     #[doc(hidden)]
@@ -18,11 +18,11 @@ pub trait Read<St, T, E>: Sealed {
     fn items_left(source: &St) -> (usize, Option<usize>);
 }
 
-/// A stream whose items are just items.
+/// A source that cannot fail.
 #[derive(Debug)]
 pub enum Plain {}
 
-/// A stream of results.
+/// A source that yields `Result`s.
 #[derive(Debug)]
 pub enum Fallible {}
 

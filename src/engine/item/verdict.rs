@@ -4,7 +4,7 @@ use std::convert::Infallible;
 
 use crate::engine::sealed::Sealed;
 
-/// Tells a result from a failure.
+/// Decides whether a handler has failed.
 pub trait Verdict<Output>: Sealed {
     /// What comes out.
     type Ok;
@@ -16,7 +16,7 @@ pub trait Verdict<Output>: Sealed {
     fn judge(output: Output) -> Result<Self::Ok, Self::Error>;
 }
 
-/// Whatever the handler returns is a result.
+/// The handler cannot fail: whatever it returns is a result.
 #[derive(Debug)]
 pub enum Always {}
 

@@ -78,20 +78,20 @@ struct Arriving<K> {
     shared: bool,
 }
 
-/// Reads an item's keys, and how it uses each.
+/// Reads an item's keys and how it uses each of them.
 pub trait Accesses<T, K>: Sealed {
     /// Called once an item, in source order.
     #[doc(hidden)]
     fn read(&mut self, item: &T, each: impl FnMut(Access<K>));
 }
 
-/// A closure that gives keys with their access.
+/// The keys of `ordered_by_access`: a closure returns each with its access.
 pub struct Each<F, I> {
     accesses: F,
     _set: PhantomData<fn() -> I>,
 }
 
-/// A closure that gives keys, each used exclusively.
+/// The keys of `ordered_by_groups`: a closure returns them, and each is exclusive.
 pub struct Exclusively<F, I> {
     keys: F,
     _set: PhantomData<fn() -> I>,

@@ -9,7 +9,7 @@ use super::{Polled, Run, RunWith, Slot};
 use crate::engine::item::verdict::Verdict;
 use crate::engine::slots::Slots;
 
-/// A handler, and the futures that it made.
+/// A handler and its futures, which run in the task that polls the stream.
 pub struct Here<H, Fut, V> {
     /// First, so that a drop silences all wakers before anything else is dropped.
     slots: Slots<Fut>,

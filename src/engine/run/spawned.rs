@@ -31,11 +31,11 @@ const READ_AHEAD: usize = 4_096;
 /// The one bit, besides the source's, that is woken here: something was reported.
 const REPORTS: usize = 0;
 
-/// What [`spawned`](crate::Ordered::spawned) sets.
+/// Set by [`spawned`](crate::Ordered::spawned): handlers run on tokio's workers.
 #[derive(Debug)]
 pub struct Spawned;
 
-/// The tasks, as the operator sees them.
+/// Handlers that run in tasks of their own.
 pub struct Crew<T, H, Fut, V, R, E> {
     /// First, so that a drop silences all wakers before anything else is dropped.
     ready: ReadySet,

@@ -8,7 +8,9 @@ use super::{SPAN, Window};
 use crate::engine::spare::is_far_too_large;
 use crate::engine::window::Unordered;
 
-/// The items past the frontier, and the arrival numbers of the results that were kept, the first to finish first.
+/// Emits each result as it finishes.
+///
+/// Holds the items past the frontier, and the arrival numbers of the results that were kept, the first to finish first.
 pub struct CompletionOrder<O, R> {
     ring: Ring<Entry<O, R>>,
     kept: VecDeque<u64>,

@@ -9,7 +9,9 @@ use super::{SPAN, Window};
 use crate::engine::spare::is_far_too_large;
 use crate::engine::window::Unordered;
 
-/// The items past their partition's frontier, and the results that were kept, the first to finish first.
+/// Emits each result as it finishes, with a frontier for each partition.
+///
+/// Holds the items past their partition's frontier, and the results that were kept, the first to finish first.
 pub struct PartitionedCompletionOrder<O, L, R> {
     items: Partitioned<O, L, State<R>>,
     kept: VecDeque<usize>,

@@ -8,7 +8,9 @@ use super::Window;
 use super::partitioned::Partitioned;
 use crate::engine::spare::is_far_too_large;
 
-/// The admitted items, and the partitions whose first item is finished.
+/// Emits results in source order within each partition.
+///
+/// Holds the admitted items, and the partitions whose first item is finished.
 pub struct PartitionedSourceOrder<O, L, R> {
     items: Partitioned<O, L, State<R>>,
     due: VecDeque<usize>,

@@ -5,7 +5,9 @@ use std::fmt;
 use super::Window;
 use super::ring::Ring;
 
-/// The admitted items, and what came of them.
+/// Emits results in source order.
+///
+/// Holds the admitted items, and what became of them.
 pub struct SourceOrder<O, R> {
     ring: Ring<Entry<O, R>>,
     finished: usize,
