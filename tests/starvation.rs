@@ -6,7 +6,7 @@ mod support;
 use std::cell::{Cell, RefCell};
 use std::future::{pending, poll_fn, ready};
 use std::rc::Rc;
-use std::task::Poll;
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use futures::StreamExt as _;
@@ -276,6 +276,46 @@ fn one_that_a_handler_ends_the_wait_of_goes_before_the_next_item() {
             assert_eq!(*subject.went_on.borrow(), [0], "{name}: it goes on");
             assert_eq!(subject.gates.called(), [0, 1], "{name}: 2 has no slot");
         }
+    }
+}
+
+#[test]
+fn one_that_is_woken_again_before_it_is_looked_at_is_heard_later_too() {
+    // As many wait without a slot as are looked at in one poll. All are woken; the last is done, and the first wakes it again.
+    const WAITS: u32 = 128;
+    const LAST: u32 = WAITS - 1;
+    for verb in VERBS {
+        let (feed, gates, pauses) = (items(0..WAITS), Gates::new(|n| n), Gates::new(|n| n));
+        let waker = Rc::<RefCell<Option<Waker>>>::default();
+        let handler = {
+            let (gates, pauses, waker) = (gates.clone(), pauses.clone(), Rc::clone(&waker));
+            move |n| {
+                let (handling, mut pause) = (gates.handle(n), pauses.handle(n));
+                let waker = Rc::clone(&waker);
+                let pause = poll_fn(move |cx| {
+                    if let (0, Some(last)) = (n, &*waker.borrow()) {
+                        last.wake_by_ref();
+                    }
+                    pause.poll_unpin(cx)
+                });
+                async move {
+                    let _ = without_slot(pause).await;
+                    handling.await
+                }
+                .boxed_local()
+            }
+        };
+        let setup = Setup::new(verb, 2).key(|n| n).partition(|n| n);
+        let mut task = setup.handler(handler).spawn(&feed, &gates);
+        assert_eq!(settled(&mut task), [], "{verb:?}");
+        *waker.borrow_mut() = Some(pauses.waker(LAST));
+        // Among those that are looked at first are those that were woken last.
+        pauses.open(LAST);
+        (0..LAST).rev().for_each(|n| pauses.wake(n));
+        assert_eq!(settled(&mut task), [], "{verb:?}");
+        assert_eq!(gates.polls(LAST), 1, "{verb:?}: it goes on");
+        gates.open(LAST);
+        assert_eq!(settled(&mut task), [LAST], "{verb:?}");
     }
 }
 
