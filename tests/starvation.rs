@@ -281,9 +281,11 @@ fn one_that_a_handler_ends_the_wait_of_goes_before_the_next_item() {
 
 #[test]
 fn one_that_is_woken_again_before_it_is_looked_at_is_heard_later_too() {
-    // As many wait without a slot as are looked at in one poll. All are woken; the last is done, and the first wakes it again.
+    // As many wait without a slot as are looked at in one poll. All are woken; the last is done, and the one before wakes it
+    // again.
     const WAITS: u32 = 128;
     const LAST: u32 = WAITS - 1;
+    const BEFORE: u32 = LAST - 1;
     for verb in VERBS {
         let (feed, gates, pauses) = (items(0..WAITS), Gates::new(|n| n), Gates::new(|n| n));
         let waker = Rc::<RefCell<Option<Waker>>>::default();
@@ -293,7 +295,7 @@ fn one_that_is_woken_again_before_it_is_looked_at_is_heard_later_too() {
                 let (handling, mut pause) = (gates.handle(n), pauses.handle(n));
                 let waker = Rc::clone(&waker);
                 let pause = poll_fn(move |cx| {
-                    if let (0, Some(last)) = (n, &*waker.borrow()) {
+                    if let (BEFORE, Some(last)) = (n, &*waker.borrow()) {
                         last.wake_by_ref();
                     }
                     pause.poll_unpin(cx)

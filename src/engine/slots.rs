@@ -220,12 +220,15 @@ impl<Fut> Slots<Fut> {
 
     /// The next that may be done waiting, if it is known already.
     pub(crate) fn next_returning(&mut self) -> Option<usize> {
-        let place = self.told_apart.pop_returning()?;
-        let here = &mut self.places[place];
-        here.is_told_apart = false;
-        // If it is found to be woken again before it is polled, it is not polled twice in this round.
-        here.looked_at = self.told_apart.round();
-        Some(place)
+        while let Some(place) = self.told_apart.pop_returning() {
+            let here = &mut self.places[place];
+            if std::mem::take(&mut here.is_told_apart) {
+                // If it is found to be woken again before it is polled, it is not polled twice in this round.
+                here.looked_at = self.told_apart.round();
+                return Some(place);
+            }
+        }
+        None
     }
 
     /// Whether anything woken is left of this round, besides what may be done waiting.
@@ -329,6 +332,8 @@ impl<Fut: Future> Slots<Fut> {
     #[inline(always)] // or what comes out is copied on its way
     pub(crate) fn poll(&mut self, place: usize) -> Polled<Fut::Output> {
         let here = &mut self.places[place];
+        // It may have been told apart again since it was taken from there.
+        here.is_told_apart = false;
         let has_slot = here.slot == Slot::Held;
         let count = if has_slot {
             &mut self.held
