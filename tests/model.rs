@@ -399,11 +399,14 @@ impl Run {
     /// without a slot and once with it.
     fn check_polls(&mut self) {
         let now = self.seen.polls.borrow().clone();
+        let events = self.gates.events();
+        let events = &events[self.replayed..];
         for (item, polls) in now {
             match self.polls.insert(item, polls) {
                 None => assert!(polls <= 1, "{item} is polled {polls} times as it starts"),
                 Some(before) => {
-                    let waits = self.plan.log.waits_without_slot(item);
+                    // It goes on once it has a slot again.
+                    let waits = events.contains(&Event::Dropped(WAIT + item));
                     let most = before + 1 + usize::from(waits);
                     assert!(polls <= most, "{item} is polled twice");
                     // Who got its slot only now was seen to be done waiting before.
@@ -574,6 +577,15 @@ impl Run {
         if !is_pending || self.task.is_woken() {
             return;
         }
+        // Who is past a failure makes room for who is before it.
+        let past = self.running().into_iter();
+        let mut past =
+            past.filter(|item| !self.is_without_slot(*item) && !self.is_before_failure(*item));
+        let is_needed = !returning.is_empty() || !ready.is_empty();
+        assert!(
+            !is_needed || past.next().is_none(),
+            "{returning:?} and {ready:?} need the slots past a failure"
+        );
         let running = self.running().into_iter();
         let running = running.filter(|item| !self.needs_slot(*item));
         let unseen: Vec<_> = running.filter(|item| self.woken.contains(item)).collect();

@@ -256,6 +256,37 @@ fn one_that_is_done_waiting_goes_before_a_younger_item_though_one_was_ready_at_o
 }
 
 #[test]
+fn one_that_a_handler_ends_the_wait_of_goes_before_the_next_of_its_group() {
+    for verb in VERBS {
+        // 0 waits without a slot, 1 and 3 have both slots, and 2 waits behind 1, which ends the wait of 0 as it finishes.
+        let key = |n| if n == 2 { 1 } else { n };
+        let (feed, gates, pauses) = (items(0..4), Gates::new(key), Gates::new(|n| n));
+        let handler = {
+            let (gates, pauses) = (gates.clone(), pauses.clone());
+            move |n| {
+                let (handling, pauses) = (gates.handle(n), pauses.clone());
+                match n {
+                    0 => without_slot(pauses.handle(0))
+                        .then(|_| handling)
+                        .boxed_local(),
+                    1 => handling.inspect(move |_| pauses.open(0)).boxed_local(),
+                    _ => handling.boxed_local(),
+                }
+            }
+        };
+        let setup = Setup::new(verb, 2).key(key).partition(|n| n);
+        let mut task = setup.handler(handler).spawn(&feed, &gates);
+        assert_eq!(settled(&mut task), [], "{verb:?}");
+        assert_eq!(gates.called(), [0, 1, 3], "{verb:?}");
+        assert_eq!(task.counts().waiting, 1, "{verb:?}");
+        gates.open(1);
+        assert_eq!(settled(&mut task), [1], "{verb:?}");
+        assert_eq!(gates.polls(0), 1, "{verb:?}: it goes on");
+        assert_eq!(gates.called(), [0, 1, 3], "{verb:?}: 2 has no slot");
+    }
+}
+
+#[test]
 fn one_that_a_handler_ends_the_wait_of_goes_before_the_next_item() {
     for verb in VERBS {
         for (order, by) in orders(|n| n) {
