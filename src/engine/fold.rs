@@ -15,7 +15,7 @@ use crate::engine::item::partitions::Partitions;
 use crate::engine::item::source::Read;
 use crate::engine::order::{Arrival, Order};
 use crate::engine::run::{Polled, Run, Slot};
-use crate::engine::spare::is_far_too_large;
+use crate::engine::spare::shrink_heap;
 use crate::engine::window::Window;
 
 /// Folds running handlers over a source.
@@ -423,9 +423,7 @@ where
     where
         M: Read<St, T, E>,
     {
-        if self.state == State::Pending && self.run.source_woke() {
-            self.state = State::Woken;
-        }
+        self.note_wake_of_source();
         if self.state == State::Woken {
             let mut cx = Context::from_waker(self.run.source_waker());
             let answer = M::poll_item(source, &mut cx);
@@ -436,12 +434,21 @@ where
     /// The item in hand, if it may be admitted.
     #[cold]
     fn take_from_hand(&mut self) -> Option<T> {
-        let may_take = self.state == State::InHand && self.failure.is_none() && self.may_admit();
-        if !may_take || !self.budget.spend_on(Spender::Source) {
+        if !self.may_take_from_hand() || !self.budget.spend_on(Spender::Source) {
             return None;
         }
         self.state = State::Open;
         self.hand.take()
+    }
+
+    fn may_take_from_hand(&self) -> bool {
+        self.state == State::InHand && self.failure.is_none() && self.may_admit()
+    }
+
+    fn note_wake_of_source(&mut self) {
+        if self.state == State::Pending && self.run.source_woke() {
+            self.state = State::Woken;
+        }
     }
 
     /// Admits an item, and starts it if it may.
@@ -840,18 +847,15 @@ where
         self.run.shrink();
         self.window.shrink();
         self.order.shrink();
-        if is_far_too_large(self.ready.capacity(), self.ready.len()) {
-            self.ready.shrink_to(self.ready.len() * 2);
-        }
+        shrink_heap(&mut self.ready);
         // Its wake may have been taken with those of others since it was polled.
-        if self.state == State::Pending && self.run.source_woke() {
-            self.state = State::Woken;
-        }
-        let again = self.may_pull() || self.state == State::Woken || self.has_startable();
-        let again =
-            again || (self.state == State::InHand && self.failure.is_none() && self.may_admit());
-        // What is found ready may need the slot of one past the failure.
-        let again = again || (self.failure.is_some() && self.order.is_behind());
+        self.note_wake_of_source();
+        let again = self.may_pull()
+            || self.state == State::Woken
+            || self.may_take_from_hand()
+            || self.has_startable()
+            // What is found ready may need the slot of one past the failure.
+            || (self.failure.is_some() && self.order.is_behind());
         Turn::Idle { again }
     }
 }

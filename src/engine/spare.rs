@@ -1,5 +1,7 @@
 //! When storage is given back: where far less is used than there is.
 
+use std::collections::{BinaryHeap, VecDeque};
+
 use slab::Slab;
 
 /// Less than this is never given back.
@@ -11,6 +13,20 @@ const LEAST: usize = 16_384;
 /// twice what is used, so the next to come does not need it back at once.
 pub(crate) fn is_far_too_large(capacity: usize, used: usize) -> bool {
     capacity >= LEAST && used <= capacity / 8
+}
+
+/// Gives back what a queue does not use, if that is far the most of it.
+pub(crate) fn shrink_queue<T>(queue: &mut VecDeque<T>) {
+    if is_far_too_large(queue.capacity(), queue.len()) {
+        queue.shrink_to(queue.len() * 2);
+    }
+}
+
+/// Gives back what a heap does not use, if that is far the most of it.
+pub(crate) fn shrink_heap<T>(heap: &mut BinaryHeap<T>) {
+    if is_far_too_large(heap.capacity(), heap.len()) {
+        heap.shrink_to(heap.len() * 2);
+    }
 }
 
 /// Gives back the storage of a slab that is empty. One that is not keeps it: its entries are known by their index.

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use crate::engine::spare::is_far_too_large;
+use crate::engine::spare::shrink_heap;
 
 /// Items that wait for nothing but a slot, by the order in which they arrived.
 pub(super) struct ReadyItems(BinaryHeap<Reverse<(u64, usize)>>);
@@ -29,9 +29,7 @@ impl ReadyItems {
     }
 
     pub(super) fn shrink(&mut self) {
-        if is_far_too_large(self.0.capacity(), self.0.len()) {
-            self.0.shrink_to(self.0.len() * 2);
-        }
+        shrink_heap(&mut self.0);
     }
 
     pub(super) fn clear(&mut self) {

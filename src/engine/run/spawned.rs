@@ -22,7 +22,7 @@ use super::{Polled, Run, RunWith};
 use crate::engine::item::verdict::Verdict;
 use crate::engine::order::{Queue, Waiting};
 use crate::engine::slots::{ReadySet, WakeHandle};
-use crate::engine::spare::is_far_too_large;
+use crate::engine::spare::shrink_queue;
 use crate::engine::without_slot::{Wish, poll_handler};
 
 /// How many reports are read ahead in one go.
@@ -501,9 +501,7 @@ where
     fn shrink(&mut self) {
         self.sent
             .shrink(self.tasks.iter_mut().map(|task| &mut task.sent));
-        if is_far_too_large(self.inbox.capacity(), self.inbox.len()) {
-            self.inbox.shrink_to(self.inbox.len() * 2);
-        }
+        shrink_queue(&mut self.inbox);
     }
 
     fn clear(&mut self) {

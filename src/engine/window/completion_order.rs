@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::ring::Ring;
 use super::{SPAN, Window};
-use crate::engine::spare::is_far_too_large;
+use crate::engine::spare::shrink_queue;
 use crate::engine::window::Unordered;
 
 /// Emits each result as it finishes.
@@ -163,9 +163,7 @@ impl<O: Clone, R> Window<()> for CompletionOrder<O, R> {
 
     fn shrink(&mut self) {
         self.ring.shrink();
-        if is_far_too_large(self.kept.capacity(), self.kept.len()) {
-            self.kept.shrink_to(self.kept.len() * 2);
-        }
+        shrink_queue(&mut self.kept);
     }
 
     fn clear(&mut self) {

@@ -6,7 +6,7 @@ use std::hash::Hash;
 
 use super::partitioned::Partitioned;
 use super::{SPAN, Window};
-use crate::engine::spare::is_far_too_large;
+use crate::engine::spare::shrink_queue;
 use crate::engine::window::Unordered;
 
 /// Emits each result as it finishes, with a frontier for each partition.
@@ -147,9 +147,7 @@ where
 
     fn shrink(&mut self) {
         self.items.shrink();
-        if is_far_too_large(self.kept.capacity(), self.kept.len()) {
-            self.kept.shrink_to(self.kept.len() * 2);
-        }
+        shrink_queue(&mut self.kept);
     }
 
     fn clear(&mut self) {

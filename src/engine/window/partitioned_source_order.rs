@@ -6,7 +6,7 @@ use std::hash::Hash;
 
 use super::Window;
 use super::partitioned::Partitioned;
-use crate::engine::spare::is_far_too_large;
+use crate::engine::spare::shrink_queue;
 
 /// Emits results in source order within each partition.
 ///
@@ -141,9 +141,7 @@ where
 
     fn shrink(&mut self) {
         self.items.shrink();
-        if is_far_too_large(self.due.capacity(), self.due.len()) {
-            self.due.shrink_to(self.due.len() * 2);
-        }
+        shrink_queue(&mut self.due);
     }
 
     fn clear(&mut self) {
