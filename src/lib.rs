@@ -157,8 +157,8 @@
 //! # Drive the stream
 //!
 //! As with `buffer_unordered`, the handlers make progress only while the stream is polled. If you await a commit in a
-//! `while let` loop, every handler stands still until the commit is done. [`drive`](Then::drive),
-//! [`try_drive`](AndThen::try_drive), and [`alongside`](Then::alongside) in a loop of your own keep the handlers running
+//! `while let` loop, every handler stands still until the commit is done. [`drive`](Running::drive),
+//! [`try_drive`](TryRunning::try_drive), and [`alongside`](Running::alongside) in a loop of your own keep the handlers running
 //! meanwhile. The source, in turn, is polled only while a slot is free and the window has room. See
 //! [what stalls](guide::stalls).
 //!
@@ -207,7 +207,8 @@ pub use crate::engine::order::Access;
 pub use crate::engine::window::Unordered;
 pub use crate::engine::without_slot::{WithoutSlot, without_slot};
 pub use crate::running::{
-    Alongside, AndThen, AndThenUnordered, Drive, Then, ThenUnordered, TryDrive,
+    Alongside, AndThen, AndThenUnordered, BoxRunning, Drive, DriveChunks, LocalBoxRunning, Running,
+    Then, ThenUnordered, TryDrive, TryDriveChunks, TryRunning,
 };
 pub use crate::settings::{Ordered, TryOrdered, can_run_together};
 pub use crate::stream_ext::StreamExt;
@@ -215,7 +216,7 @@ pub use crate::try_stream_ext::TryStreamExt;
 
 /// The extension traits, without their names: `use ordered_by_group::prelude::*;`
 pub mod prelude {
-    pub use crate::{StreamExt as _, TryStreamExt as _};
+    pub use crate::{Running as _, StreamExt as _, TryRunning as _, TryStreamExt as _};
 }
 
 #[cfg(doctest)]

@@ -24,4 +24,4 @@ pub use crate::engine::run::{Here, InTask, Run, RunWith};
 pub use crate::engine::window::{
     CompletionOrder, PartitionedCompletionOrder, PartitionedSourceOrder, SourceOrder, Window,
 };
-pub use crate::running::Running;
+pub use crate::running::{Boxed, Erased};

@@ -7,9 +7,9 @@ use std::task::{Context, Poll};
 
 use pin_project::pin_project;
 
-use crate::running::Running;
+use crate::running::{Running, debug_counts};
 
-/// Future for the `alongside` method of the running streams.
+/// Future for the [`alongside`](Running::alongside) method.
 #[pin_project]
 #[must_use = "futures do nothing unless polled"]
 pub struct Alongside<'a, S, A> {
@@ -41,10 +41,10 @@ where
     }
 }
 
-impl<S: fmt::Debug, A> fmt::Debug for Alongside<'_, S, A> {
+impl<S: Running, A> fmt::Debug for Alongside<'_, S, A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Alongside")
-            .field("stream", &self.stream)
-            .finish_non_exhaustive()
+        let mut debug = f.debug_struct("Alongside");
+        debug_counts(&mut debug, self.stream.as_ref().get_ref());
+        debug.finish_non_exhaustive()
     }
 }

@@ -1,7 +1,6 @@
 //! AndThen: results in source order, up to the first failure.
 
 use std::fmt;
-use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -15,7 +14,7 @@ use crate::engine::item::source::Read;
 use crate::engine::order::Order;
 use crate::engine::run::Run;
 use crate::engine::window::Window;
-use crate::running::{Alongside, Drive, Running, TryDrive, running_stream};
+use crate::running::{Running, of_the_fold, running_stream};
 
 /// Stream for the [`try_then`](crate::Ordered::try_then) and [`and_then`](crate::TryOrdered::and_then) methods.
 #[pin_project]
@@ -34,52 +33,6 @@ impl<St, M, T, E, By, Off, P, X, W> AndThen<St, M, T, E, By, Off, P, X, W> {
 running_stream! {
     impl<St, M, T, E, By, Off, P, X, W> AndThen;
     verb "try_then(|_| std::future::pending::<Result<(), ()>>())"
-}
-
-impl<St, M, T, E, By, Off, P, X, W, Item> AndThen<St, M, T, E, By, Off, P, X, W>
-where
-    Self: Running<Item = Result<Item, E>>,
-{
-    /// Calls a closure with each result and its offset, until something fails, and keeps the handlers running while the
-    /// closure's future is pending.
-    ///
-    /// One call is made at a time. With `try_for_each`, or in a `while let` loop that awaits, the handlers
-    /// [stand still](crate::guide::stalls#what-stalls) meanwhile. To commit in batches, see
-    /// [the recipe](crate::guide::offsets#commit-in-batches).
-    ///
-    /// # Errors
-    ///
-    /// Returns the first error of the stream or of the closure. The admitted items are dropped then.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping the future drops the admitted items, and what the closure is doing.
-    ///
-    /// ```
-    /// use futures::stream;
-    /// use ordered_by_group::prelude::*;
-    ///
-    /// # futures::executor::block_on(async {
-    /// let mut sum = 0;
-    /// let end = stream::iter(["1", "2", "three"])
-    ///     .ordered_by_group(|word| *word, 8)
-    ///     .try_then(|word| async move { word.parse::<u32>() })
-    ///     .try_drive(|(n, _offset)| { sum += n; async { Ok(()) } })
-    ///     .await;
-    /// assert_eq!(sum, 3);
-    /// assert!(end.is_err());
-    /// # });
-    /// ```
-    #[doc(alias = "batch")]
-    #[doc(alias = "commit")]
-    #[doc(alias = "try_for_each")]
-    pub fn try_drive<C, CFut>(self, consume: C) -> TryDrive<Self, C, CFut>
-    where
-        C: FnMut(Item) -> CFut,
-        CFut: Future<Output = Result<(), E>>,
-    {
-        TryDrive::new(self, consume)
-    }
 }
 
 impl<St, M, T, O, R, E, By, Off, P, X, W> Stream for AndThen<St, M, T, E, By, Off, P, X, W>
@@ -125,9 +78,9 @@ where
     X: Run<T, Ok = R, Error = E>,
     W: Window<P::Key, Offset = O, Result = R, Emitted = (R, O)>,
 {
-    fn poll_advance(self: Pin<&mut Self>, cx: &mut Context<'_>) {
-        self.project().fold.poll_advance(cx);
-    }
+    type Offset = O;
+
+    of_the_fold!();
 }
 
 impl<St, M, T, E, By, Off, P, X, W> fmt::Debug for AndThen<St, M, T, E, By, Off, P, X, W>

@@ -1,4 +1,4 @@
-//! What `drive` and `try_drive` share: a stream, a closure, and what the closure is doing.
+//! What all that drives shares: a stream, a closure, and what the closure is doing.
 
 use std::fmt;
 use std::future::Future;
@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use pin_project::pin_project;
 
-use crate::running::Running;
+use crate::running::{Running, debug_counts};
 
 #[pin_project]
 pub(crate) struct Consumer<S, C, CFut> {
@@ -45,7 +45,7 @@ impl<S, C, CFut> Consumer<S, C, CFut> {
         assert!(
             !*this.poisoned,
             "ordered_by_group: `drive` polled after a panic in the closure; \
-             the item is lost: resume from the last committed offset"
+             what it was given is lost: resume from the last committed offset"
         );
         let Some(consuming) = this.consuming.as_mut().as_pin_mut() else {
             return Poll::Ready(None);
@@ -92,6 +92,11 @@ impl<S, C, CFut> Consumer<S, C, CFut> {
         *this.poisoned = false;
     }
 
+    /// Whether the stream has not ended yet.
+    pub(crate) fn has_stream(&self) -> bool {
+        self.stream.is_some()
+    }
+
     /// Drops all that is admitted.
     pub(crate) fn stop(self: Pin<&mut Self>) {
         self.project().stream.set(None);
@@ -99,10 +104,12 @@ impl<S, C, CFut> Consumer<S, C, CFut> {
 
     pub(crate) fn debug(&self, mut debug: fmt::DebugStruct<'_, '_>) -> fmt::Result
     where
-        S: fmt::Debug,
+        S: Running,
     {
+        if let Some(stream) = &self.stream {
+            debug_counts(&mut debug, stream);
+        }
         debug
-            .field("stream", &self.stream)
             .field("consuming", &self.consuming.is_some())
             .finish_non_exhaustive()
     }

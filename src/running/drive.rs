@@ -10,7 +10,7 @@ use pin_project::pin_project;
 use crate::running::Running;
 use crate::running::consumer::Consumer;
 
-/// Future for the `drive` method of the running streams.
+/// Future for the [`drive`](Running::drive) method.
 #[pin_project]
 #[must_use = "futures do nothing unless polled"]
 pub struct Drive<S, C, CFut> {
@@ -46,7 +46,7 @@ where
     }
 }
 
-impl<S: fmt::Debug, C, CFut> fmt::Debug for Drive<S, C, CFut> {
+impl<S: Running, C, CFut> fmt::Debug for Drive<S, C, CFut> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.consumer.debug(f.debug_struct("Drive"))
     }

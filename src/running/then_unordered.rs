@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::fmt;
-use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -17,7 +16,7 @@ use crate::engine::order::Order;
 use crate::engine::run::Run;
 use crate::engine::window::Unordered;
 use crate::engine::window::Window;
-use crate::running::{Alongside, Drive, Running, running_stream};
+use crate::running::{Running, of_the_fold, running_stream};
 
 /// Stream for the [`then_unordered`](crate::Ordered::then_unordered) method.
 #[pin_project]
@@ -84,9 +83,9 @@ where
     X: Run<T, Ok = R, Error = Infallible>,
     W: Window<P::Key, Offset = O, Result = R, Emitted = (R, Unordered<O>)>,
 {
-    fn poll_advance(self: Pin<&mut Self>, cx: &mut Context<'_>) {
-        self.project().fold.poll_advance(cx);
-    }
+    type Offset = O;
+
+    of_the_fold!();
 }
 
 impl<St, T, By, Off, P, X, W> fmt::Debug for ThenUnordered<St, T, By, Off, P, X, W>

@@ -10,7 +10,7 @@ use pin_project::pin_project;
 use crate::running::Running;
 use crate::running::consumer::Consumer;
 
-/// Future for the `try_drive` method of the running streams that can fail.
+/// Future for the [`try_drive`](crate::TryRunning::try_drive) method.
 #[pin_project]
 #[must_use = "futures do nothing unless polled"]
 pub struct TryDrive<S, C, CFut> {
@@ -53,7 +53,7 @@ where
     }
 }
 
-impl<S: fmt::Debug, C, CFut> fmt::Debug for TryDrive<S, C, CFut> {
+impl<S: Running, C, CFut> fmt::Debug for TryDrive<S, C, CFut> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.consumer.debug(f.debug_struct("TryDrive"))
     }

@@ -1,0 +1,89 @@
+//! What `drive_chunks` and `try_drive_chunks` share: results gather while the closure commits.
+
+use std::fmt;
+use std::future::Future;
+use std::mem;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use pin_project::pin_project;
+
+use crate::running::Running;
+use crate::running::consumer::Consumer;
+
+#[pin_project]
+pub(crate) struct Chunks<S, C, CFut, T, E> {
+    #[pin]
+    consumer: Consumer<S, C, CFut>,
+    max: usize,
+    chunk: Vec<T>,
+    /// The stream has failed; what came before is handed over first.
+    error: Option<E>,
+}
+
+impl<S, C, CFut, T, E> Chunks<S, C, CFut, T, E> {
+    #[track_caller]
+    pub(crate) fn new(stream: S, max: usize, consume: C) -> Self {
+        assert!(
+            max > 0,
+            "max is 0, so no result could ever be handed over: pass at least 1"
+        );
+        Self {
+            consumer: Consumer::new(stream, consume),
+            max,
+            chunk: Vec::new(),
+            error: None,
+        }
+    }
+
+    /// `sort` says what the stream emitted, and `judge` what the closure came to.
+    pub(crate) fn poll(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        sort: impl Fn(S::Item) -> Result<T, E>,
+        judge: impl Fn(CFut::Output) -> Result<(), E>,
+    ) -> Poll<Result<(), E>>
+    where
+        S: Running,
+        C: FnMut(Vec<T>) -> CFut,
+        CFut: Future,
+    {
+        let mut this = self.project();
+        let mut said_pending = false;
+        loop {
+            if let Some(Err(error)) = ready!(this.consumer.as_mut().poll_idle(cx)).map(&judge) {
+                this.consumer.stop();
+                return Poll::Ready(Err(error));
+            }
+            // It may have said so to let the task's neighbours go on, so it is not asked again in this poll.
+            while !said_pending && this.consumer.has_stream() && this.chunk.len() < *this.max {
+                match this.consumer.as_mut().poll_next(cx) {
+                    Poll::Ready(Some(item)) => match sort(item) {
+                        Ok(result) => this.chunk.push(result),
+                        Err(error) => {
+                            *this.error = Some(error);
+                            this.consumer.as_mut().stop();
+                        }
+                    },
+                    Poll::Ready(None) => {}
+                    Poll::Pending => said_pending = true,
+                }
+            }
+            if !this.chunk.is_empty() {
+                let chunk = mem::take(this.chunk);
+                this.consumer.as_mut().consume(chunk);
+            } else if this.consumer.has_stream() {
+                return Poll::Pending;
+            } else {
+                return Poll::Ready(this.error.take().map_or(Ok(()), Err));
+            }
+        }
+    }
+
+    pub(crate) fn debug(&self, debug: fmt::DebugStruct<'_, '_>) -> fmt::Result
+    where
+        S: Running,
+    {
+        self.consumer.debug(debug)
+    }
+}
