@@ -2,6 +2,7 @@
 //! out.
 
 pub(crate) mod budget;
+pub(crate) mod depths;
 pub(crate) mod fold;
 pub(crate) mod hashing;
 pub(crate) mod item;
@@ -11,5 +12,7 @@ pub(crate) mod run;
 pub(crate) mod sealed;
 pub(crate) mod slots;
 pub(crate) mod spare;
+pub(crate) mod tally;
+pub(crate) mod watch;
 pub(crate) mod window;
 pub(crate) mod without_slot;

@@ -204,11 +204,12 @@ mod stream_ext;
 mod try_stream_ext;
 
 pub use crate::engine::order::Access;
+pub use crate::engine::watch::{Snapshot, Times};
 pub use crate::engine::window::Unordered;
 pub use crate::engine::without_slot::{WithoutSlot, without_slot};
 pub use crate::running::{
-    Alongside, AndThen, AndThenUnordered, BoxRunning, Drive, DriveChunks, LocalBoxRunning, Running,
-    Then, ThenUnordered, TryDrive, TryDriveChunks, TryRunning,
+    Alongside, AndThen, AndThenUnordered, BoxRunning, Drive, DriveChunks, LocalBoxRunning, Monitor,
+    Running, Then, ThenUnordered, TryDrive, TryDriveChunks, TryRunning,
 };
 pub use crate::settings::{Ordered, TryOrdered, can_run_together};
 pub use crate::stream_ext::StreamExt;

@@ -5,6 +5,7 @@ mod ordered;
 mod try_ordered;
 
 use std::fmt;
+use std::sync::Arc;
 
 pub use self::ordered::Ordered;
 pub use self::try_ordered::TryOrdered;
@@ -12,7 +13,10 @@ pub use self::try_ordered::TryOrdered;
 use crate::engine::fold::{Fold, Limits};
 use crate::engine::item::offsets::{Offsets, Position};
 use crate::engine::item::partitions::{ByPartition, Whole};
+use crate::engine::order::Order;
 use crate::engine::run::{InTask, RunWith};
+use crate::engine::watch::Board;
+use crate::running::Monitor;
 
 pub(crate) struct Settings<St, By, Off, P, X> {
     stream: St,
@@ -21,6 +25,7 @@ pub(crate) struct Settings<St, By, Off, P, X> {
     partitions: P,
     run: X,
     limits: Limits,
+    board: Option<Arc<Board>>,
 }
 
 impl<St, By> Settings<St, By, Position, Whole, InTask> {
@@ -40,6 +45,7 @@ impl<St, By> Settings<St, By, Position, Whole, InTask> {
                 max_parallel,
                 look_ahead: max_parallel.saturating_mul(64).max(1024),
             },
+            board: None,
         }
     }
 }
@@ -62,6 +68,13 @@ impl<St, By, Off, P, X> Settings<St, By, Off, P, X> {
         }
     }
 
+    pub(crate) fn monitor(self, monitor: &Monitor) -> Self {
+        Self {
+            board: Some(Arc::clone(monitor.board())),
+            ..self
+        }
+    }
+
     pub(crate) fn offsets<G, O>(self, offset: G) -> Settings<St, By, Offsets<G, O>, P, X> {
         Settings {
             stream: self.stream,
@@ -70,6 +83,7 @@ impl<St, By, Off, P, X> Settings<St, By, Off, P, X> {
             partitions: self.partitions,
             run: self.run,
             limits: self.limits,
+            board: self.board,
         }
     }
 
@@ -84,6 +98,7 @@ impl<St, By, Off, P, X> Settings<St, By, Off, P, X> {
             partitions: ByPartition::new(partition),
             run: self.run,
             limits: self.limits,
+            board: self.board,
         }
     }
 
@@ -96,6 +111,7 @@ impl<St, By, Off, P, X> Settings<St, By, Off, P, X> {
             partitions: self.partitions,
             run: crate::engine::run::Spawned,
             limits: self.limits,
+            board: self.board,
         }
     }
 
@@ -110,6 +126,7 @@ impl<St, By, Off, P, X> Settings<St, By, Off, P, X> {
             partitions: self.partitions,
             run: self.run,
             limits: self.limits,
+            board: self.board,
         }
     }
 
@@ -119,6 +136,7 @@ impl<St, By, Off, P, X> Settings<St, By, Off, P, X> {
         window: W,
     ) -> Fold<St, M, T, E, By, Off, P, X::Run, W>
     where
+        By: Order<T>,
         X: RunWith<T, H, Fut, V>,
     {
         Fold::new(
@@ -128,6 +146,7 @@ impl<St, By, Off, P, X> Settings<St, By, Off, P, X> {
             self.partitions,
             self.run.run(handler),
             self.limits,
+            self.board.as_ref(),
             window,
         )
     }

@@ -16,9 +16,6 @@ const ORDERING_STEPS_PER_POLL: u16 = 16_384;
 /// How many of those cost as much as one other step.
 const ORDERING_STEPS_PER_STEP: u64 = (ORDERING_STEPS_PER_POLL / STEPS_PER_POLL) as u64;
 
-/// How many results come out one after the other before the operator gives way to its task's neighbours.
-const RESULTS_PER_TURN: u32 = 256;
-
 /// In how many polls the source may be passed over before it goes first.
 const MOST_PASSED_OVER: u8 = 2;
 
@@ -26,7 +23,6 @@ pub(crate) struct Budget {
     poll: Allowance,
     /// Who spends now, while what a handler leaves is seen to.
     spender: Spender,
-    results: u32,
     next: Next,
     passed_over: u8,
 }
@@ -38,6 +34,8 @@ struct Allowance {
     ordering: u16,
     /// The source goes before those that return.
     is_source_out_of_turn: bool,
+    /// The clock was read.
+    has_clock: bool,
 }
 
 impl Allowance {
@@ -45,6 +43,7 @@ impl Allowance {
         steps: [STEPS_PER_POLL; 4],
         ordering: ORDERING_STEPS_PER_POLL,
         is_source_out_of_turn: false,
+        has_clock: false,
     };
 }
 
@@ -73,7 +72,6 @@ impl Budget {
         Self {
             poll: Allowance::WHOLE,
             spender: Spender::Ready,
-            results: RESULTS_PER_TURN,
             next: Next::Source,
             passed_over: 0,
         }
@@ -167,28 +165,22 @@ impl Budget {
         *left = left.saturating_sub(u16::try_from(steps).unwrap_or(u16::MAX));
     }
 
-    /// Whether so many results have come out that the task's neighbours go first.
-    pub(crate) fn has_given_enough(&self) -> bool {
-        self.results == 0
-    }
-
     /// A result comes out that this one has come to, who goes last in the next poll.
     pub(crate) fn give(&mut self, by: Spender) {
-        self.results -= 1;
         self.next = match by {
             Spender::Source => Next::Woken,
             Spender::Ready | Spender::Woken | Spender::Returning => Next::Source,
         };
     }
 
-    /// A result comes out that was kept. It counts if anything was done in this poll.
-    pub(crate) fn give_kept(&mut self) {
-        self.results -= u32::from(self.poll != Allowance::WHOLE);
+    /// Whether anything was done in this poll.
+    pub(crate) fn is_touched(&self) -> bool {
+        self.poll != Allowance::WHOLE
     }
 
-    /// The task's neighbours have their turn.
-    pub(crate) fn pause(&mut self) {
-        self.results = RESULTS_PER_TURN;
+    /// Whether the clock is to be read: the first time that this is asked in a poll.
+    pub(crate) fn needs_clock(&mut self) -> bool {
+        !std::mem::replace(&mut self.poll.has_clock, true)
     }
 }
 
@@ -253,20 +245,5 @@ mod tests {
         assert_eq!(steps.count(), usize::from(STEPS_PER_POLL) - 10);
         budget.charge_source(u64::MAX);
         assert!(!budget.spend_on(Spender::Source));
-    }
-
-    #[test]
-    fn results_for_which_nothing_was_done_do_not_count() {
-        let mut budget = Budget::new();
-        for _ in 0..RESULTS_PER_TURN {
-            budget.begin_poll();
-            budget.give_kept();
-            assert!(!budget.has_given_enough());
-            assert!(budget.spend_on(Spender::Woken));
-            budget.give_kept();
-        }
-        assert!(budget.has_given_enough());
-        budget.pause();
-        assert!(!budget.has_given_enough());
     }
 }

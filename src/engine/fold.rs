@@ -5,6 +5,7 @@ use std::collections::BinaryHeap;
 use std::fmt;
 use std::marker::PhantomData;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use pin_project::pin_project;
@@ -16,6 +17,8 @@ use crate::engine::item::source::Read;
 use crate::engine::order::{Arrival, Order};
 use crate::engine::run::{Polled, Run, Slot};
 use crate::engine::spare::shrink_heap;
+use crate::engine::tally::Tally;
+use crate::engine::watch::{Board, Snapshot};
 use crate::engine::window::Window;
 
 /// Folds running handlers over a source.
@@ -44,6 +47,7 @@ struct Core<T, E, By, Off, P, X, W> {
     hand: Option<T>,
     failure: Option<Failure<E>>,
     budget: Budget,
+    tally: Tally,
 }
 
 /// The most items at once.
@@ -99,15 +103,25 @@ enum Turn<Emitted, E> {
 }
 
 impl<St, M, T, E, By, Off, P, X, W> Fold<St, M, T, E, By, Off, P, X, W> {
+    #[allow(clippy::too_many_arguments)] // all that it is made of
     pub(crate) fn new(
         source: St,
-        order: By,
+        mut order: By,
         offsets: Off,
         partitions: P,
-        run: X,
+        mut run: X,
         limits: Limits,
+        board: Option<&Arc<Board>>,
         window: W,
-    ) -> Self {
+    ) -> Self
+    where
+        By: Order<T>,
+        X: Run<T>,
+    {
+        if board.is_some() {
+            order.count_depths();
+            run.count_depths();
+        }
         Self {
             core: Core {
                 run,
@@ -121,6 +135,7 @@ impl<St, M, T, E, By, Off, P, X, W> Fold<St, M, T, E, By, Off, P, X, W> {
                 hand: None,
                 failure: None,
                 budget: Budget::new(),
+                tally: Tally::new(board),
             },
             source,
             _read: PhantomData,
@@ -259,7 +274,10 @@ where
         std::mem::forget(poison);
         // The task's own waker comes last: it may panic, or run the task at once.
         if let Turn::Idle { again } = turn {
-            core.budget.pause();
+            core.tally.pause();
+            if core.tally.is_watched() {
+                core.publish();
+            }
             if again || !core.run.sleep(cx.waker()) {
                 cx.waker().wake_by_ref();
             }
@@ -297,7 +315,7 @@ where
                  unfinished items are lost to this stream: resume from the last committed offset"
             ),
         }
-        if emit && self.budget.has_given_enough() {
+        if emit && self.tally.has_given_enough() {
             return Turn::Idle { again: true };
         }
         if self.run.begin_round() && self.state == State::Pending {
@@ -309,6 +327,7 @@ where
             if source_goes {
                 if let Some(emitted) = self.admit::<St, M>(source.as_mut(), emit) {
                     self.budget.give(Spender::Source);
+                    self.tally.pass();
                     return Turn::Emit(emitted);
                 }
             }
@@ -317,6 +336,7 @@ where
             }
             if let Some(emitted) = self.poll_woken(emit) {
                 self.budget.give(Spender::Woken);
+                self.tally.leave();
                 return Turn::Emit(emitted);
             }
             // A handler that has finished made room, or it is the source's turn only now.
@@ -330,7 +350,7 @@ where
             return self.idle();
         }
         if let Some(emitted) = self.window.emit() {
-            self.budget.give_kept();
+            self.tally.leave_kept(self.budget.is_touched());
             return Turn::Emit(emitted);
         }
         self.end()
@@ -385,13 +405,21 @@ where
             } else {
                 self.take_from_hand()?
             };
-            let emitted = self.take_in(item, emit);
-            // One that waits without a slot may be done by what this handler did.
-            if emitted.is_some() || (self.run.may_return() && !self.budget.is_source_out_of_turn())
-            {
-                return emitted;
+            if let Some(emitted) = self.take_in(item, emit) {
+                return Some(emitted);
+            }
+            if self.stay() {
+                return None;
             }
         }
+    }
+
+    /// Nothing came out for an item that went in. Says whether the source's turn is over for that.
+    #[inline(always)]
+    fn stay(&mut self) -> bool {
+        self.tally.stay();
+        // One that waits without a slot may be done by what this handler did.
+        self.run.may_return() && !self.budget.is_source_out_of_turn()
     }
 
     /// The source answered, and what it said is not admitted at once.
@@ -472,6 +500,9 @@ where
                 if let Some(item) = item {
                     self.order.wait(behind, ticket, item);
                 }
+                if self.tally.is_timed() {
+                    self.time_admission(self.window.arrival(ticket), None);
+                }
                 self.window.admit(offset, partition);
                 return None;
             }
@@ -498,6 +529,9 @@ where
                 self.run.take(place);
                 self.order.hold(place, claim);
                 self.window.admit(offset, partition);
+                if self.tally.is_timed() {
+                    self.time_admission(arrival, Some(place));
+                }
             }
         }
         None
@@ -516,6 +550,9 @@ where
                 Slot::Held | Slot::Unneeded => self.run.poll(place),
             };
             self.budget.take_step(Spender::Woken);
+            if self.tally.is_timed() && polled.is_ready() {
+                self.time_finish(place);
+            }
             emitted = self.settle(place, polled, emit);
             if self.has_ready() {
                 let out = self.serve(emit && emitted.is_none());
@@ -548,6 +585,9 @@ where
                 Slot::Held | Slot::Unneeded => self.run.poll(place),
             };
             self.budget.take_step(Spender::Returning);
+            if self.tally.is_timed() && polled.is_ready() {
+                self.time_finish(place);
+            }
             let out = self.settle(place, polled, emit && emitted.is_none());
             emitted = emitted.or(out);
         }
@@ -588,7 +628,14 @@ where
                     }
                     self.note_holder(arrival, place);
                     if self.run.is_running(place) {
+                        let running = self.run.running();
                         let polled = self.run.grant(place);
+                        if self.tally.is_timed() && self.run.running() > running {
+                            self.time_start(place);
+                        }
+                        if self.tally.is_timed() && polled.is_ready() {
+                            self.time_finish(place);
+                        }
                         self.settle(place, polled, emit)
                     } else {
                         self.succeed(place, emit)
@@ -598,8 +645,14 @@ where
                     let place = self.run.vacant();
                     self.run.take(place);
                     self.note_holder(arrival, place);
+                    if self.tally.is_timed() {
+                        self.time_start(place);
+                    }
                     let item = self.order.start_ready(place);
                     let polled = self.run.start(place, ticket, arrival, item);
+                    if self.tally.is_timed() && polled.is_ready() {
+                        self.time_finish(place);
+                    }
                     self.settle(place, polled, emit)
                 }
                 (Some(_), None) => unreachable!("nothing is older than the only one"),
@@ -675,11 +728,17 @@ where
     fn succeed(&mut self, place: usize, emit: bool) -> Option<W::Emitted> {
         let mut emitted = None;
         while let Some(ticket) = self.order.successor(place) {
+            if self.tally.is_timed() {
+                self.time_start(place);
+            }
             let item = self.order.succeed(place);
             let arrival = self.window.arrival(ticket);
             let Polled::Ready(output) = self.run.start(place, ticket, arrival, item) else {
                 break;
             };
+            if self.tally.is_timed() {
+                self.time_finish(place);
+            }
             let out = self.finish(place, output, emit && emitted.is_none());
             emitted = emitted.or(out);
             if self.is_last(place) {
@@ -711,6 +770,7 @@ where
 
     /// An item has failed, or the source in its place. Only the first in source order counts.
     fn fail(&mut self, arrival: u64, error: E) {
+        self.tally.fail();
         if self.state == State::Open {
             self.state = State::Closed;
         }
@@ -832,6 +892,7 @@ where
             self.order.clear();
             self.window.clear();
             self.hand = None;
+            self.tally.end();
             // Last: a drop that panics is not an end.
             self.state = State::Ended;
             return match self.failure.take() {
@@ -848,6 +909,9 @@ where
         self.window.shrink();
         self.order.shrink();
         shrink_heap(&mut self.ready);
+        if let Some(watch) = self.tally.watch() {
+            watch.shrink();
+        }
         // Its wake may have been taken with those of others since it was polled.
         self.note_wake_of_source();
         let again = self.may_pull()
@@ -857,5 +921,54 @@ where
             // What is found ready may need the slot of one past the failure.
             || (self.failure.is_some() && self.order.is_behind());
         Turn::Idle { again }
+    }
+
+    /// Shows what the stream does, to whoever watches.
+    #[cold]
+    #[inline(never)]
+    fn publish(&mut self) {
+        let running = self.run.running();
+        self.tally.publish(Snapshot {
+            running,
+            without_slot: running.saturating_sub(self.run.held()),
+            waiting: self.order.waiting() + self.run.waiting(),
+            finished: self.window.finished(),
+            groups: self.order.groups(),
+            deepest_group: self.order.deepest().max(self.run.deepest()),
+            ..Snapshot::default()
+        });
+    }
+
+    /// An unfinished item was admitted, and may have started in a place.
+    #[cold]
+    #[inline(never)]
+    fn time_admission(&mut self, arrival: u64, place: Option<usize>) {
+        let is_first = self.budget.needs_clock();
+        if let Some(watch) = self.tally.watch() {
+            watch.admit(arrival, is_first);
+        }
+        if let Some(place) = place {
+            self.time_start(place);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn time_start(&mut self, place: usize) {
+        let is_first = self.budget.needs_clock();
+        if let Some(watch) = self.tally.watch() {
+            watch.start(place, is_first);
+        }
+    }
+
+    /// The handler in this place has finished, and is about to be settled.
+    #[cold]
+    #[inline(never)]
+    fn time_finish(&mut self, place: usize) {
+        let is_first = self.budget.needs_clock();
+        let arrival = self.window.arrival(self.run.ticket(place));
+        if let Some(watch) = self.tally.watch() {
+            watch.finish(place, arrival, is_first);
+        }
     }
 }

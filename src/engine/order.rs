@@ -93,6 +93,16 @@ pub trait Order<T>: Sealed {
         true
     }
 
+    /// From here on, it is known how many items wait in the longest queue.
+    #[doc(hidden)]
+    fn count_depths(&mut self) {}
+
+    /// How many items wait in the longest queue, if that is counted.
+    #[doc(hidden)]
+    fn deepest(&self) -> usize {
+        0
+    }
+
     /// Gives back storage of which far less is used than there is.
     #[doc(hidden)]
     fn shrink(&mut self);

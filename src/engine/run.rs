@@ -69,6 +69,16 @@ pub trait Run<T>: Sealed {
         0
     }
 
+    /// From here on, it is known how many items wait in the longest of these queues.
+    #[doc(hidden)]
+    fn count_depths(&mut self) {}
+
+    /// How many items wait in the longest of these queues, if that is counted.
+    #[doc(hidden)]
+    fn deepest(&self) -> usize {
+        0
+    }
+
     /// Looks at a handler that was woken.
     #[doc(hidden)]
     fn poll(&mut self, place: usize) -> Polled<Result<Self::Ok, Self::Error>>;

@@ -13,7 +13,7 @@ use crate::engine::item::source::Plain;
 use crate::engine::item::verdict::{Always, Tried};
 use crate::engine::order::{ByAccess, ByGroup, Order};
 use crate::engine::run::{InTask, RunWith};
-use crate::running::{AndThen, AndThenUnordered, Then, ThenUnordered};
+use crate::running::{AndThen, AndThenUnordered, Monitor, Then, ThenUnordered};
 use crate::settings::Settings;
 
 /// The settings between the key and the handler. One of the verbs [`then`](Self::then),
@@ -88,6 +88,38 @@ impl<St, By, Off, P, X> Ordered<St, By, Off, P, X> {
     pub fn look_ahead(self, max_admitted: usize) -> Self {
         Self {
             settings: self.settings.look_ahead(max_admitted),
+        }
+    }
+
+    /// Has a [`Monitor`](crate::Monitor) show what the stream is doing: how much runs and waits, how deep the deepest group is, how
+    /// old the oldest unfinished item. For metrics, progress and alarms, which look from outside while `try_drive` owns the
+    /// stream.
+    ///
+    /// Without it, a stream pays nothing. With it, it pays for each time that it goes to sleep. The last one that is set counts.
+    ///
+    /// ```
+    /// use futures::stream;
+    /// use ordered_by_group::Monitor;
+    /// use ordered_by_group::prelude::*;
+    ///
+    /// # futures::executor::block_on(async {
+    /// let monitor = Monitor::new();
+    /// stream::iter([1, 2, 3])
+    ///     .ordered_by_group(|n| *n, 8)
+    ///     .monitor(&monitor)
+    ///     .then(|n| async move { n })
+    ///     .drive(|_| async {})
+    ///     .await;
+    /// assert_eq!(monitor.snapshot().emitted_total, 3);
+    /// # });
+    /// ```
+    #[doc(alias = "gauge")]
+    #[doc(alias = "metrics")]
+    #[doc(alias = "progress")]
+    #[doc(alias = "watchdog")]
+    pub fn monitor(self, monitor: &Monitor) -> Self {
+        Self {
+            settings: self.settings.monitor(monitor),
         }
     }
 

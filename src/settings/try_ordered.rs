@@ -13,7 +13,7 @@ use crate::engine::item::source::Fallible;
 use crate::engine::item::verdict::Tried;
 use crate::engine::order::{ByAccess, ByGroup, Order};
 use crate::engine::run::{InTask, RunWith};
-use crate::running::{AndThen, AndThenUnordered};
+use crate::running::{AndThen, AndThenUnordered, Monitor};
 use crate::settings::Settings;
 
 /// The settings between the key and the handler, for a source that yields `Result`s. One of the verbs
@@ -74,6 +74,32 @@ impl<St, By, Off, P, X> TryOrdered<St, By, Off, P, X> {
     pub fn look_ahead(self, max_admitted: usize) -> Self {
         Self {
             settings: self.settings.look_ahead(max_admitted),
+        }
+    }
+
+    /// Has a [`Monitor`](crate::Monitor) show what the stream is doing, like [`Ordered::monitor`](crate::Ordered::monitor).
+    ///
+    /// ```
+    /// use futures::stream;
+    /// use ordered_by_group::Monitor;
+    /// use ordered_by_group::prelude::*;
+    ///
+    /// # futures::executor::block_on(async {
+    /// let monitor = Monitor::new();
+    /// let end = stream::iter([Ok(1), Ok(2), Err("the connection was lost")])
+    ///     .try_ordered_by_group(|n| *n, 8)
+    ///     .monitor(&monitor)
+    ///     .and_then(|n| async move { Ok(n) })
+    ///     .try_drive(|_| async { Ok(()) })
+    ///     .await;
+    /// assert!(end.is_err());
+    /// let snapshot = monitor.snapshot();
+    /// assert_eq!((snapshot.emitted_total, snapshot.failed_total), (2, 1));
+    /// # });
+    /// ```
+    pub fn monitor(self, monitor: &Monitor) -> Self {
+        Self {
+            settings: self.settings.monitor(monitor),
         }
     }
 

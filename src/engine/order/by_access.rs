@@ -8,6 +8,7 @@ use slab::Slab;
 
 use super::ready::{ByPlace, ReadyItems};
 use super::{Arrival, Order};
+use crate::engine::depths::Depths;
 use crate::engine::hashing::{Given, HashKeys};
 use crate::engine::keyed::Keyed;
 use crate::engine::order::Access;
@@ -37,6 +38,8 @@ pub struct ByAccess<A, K, S, T> {
     arriving: Vec<Arriving<K>>,
     arrived: u64,
     waiting: usize,
+    /// How many claims of each queue are not in force, if anybody wants to know.
+    depths: Option<Box<Depths>>,
 }
 
 struct Queue {
@@ -150,6 +153,7 @@ impl<A, K, S, T> ByAccess<A, K, S, T> {
             arriving: Vec::new(),
             arrived: 0,
             waiting: 0,
+            depths: None,
         }
     }
 
@@ -228,6 +232,9 @@ impl<A, K, S, T> ByAccess<A, K, S, T> {
             last => self.claims[last].next_of_queue = claim,
         }
         self.items[item].held_up += 1;
+        if let Some(depths) = &mut self.depths {
+            depths.deepen(queue);
+        }
     }
 
     /// A claim is given up; what is next in its queue may come into force, when the order catches up.
@@ -262,6 +269,9 @@ impl<A, K, S, T> ByAccess<A, K, S, T> {
         here.first = claim.next_of_queue;
         if here.first == NONE {
             here.last = NONE;
+        }
+        if let Some(depths) = &mut self.depths {
+            depths.lessen(queue);
         }
         let item = &mut self.items[claim.item];
         item.held_up -= 1;
@@ -395,7 +405,18 @@ where
         item.expect("an item that waits")
     }
 
+    fn count_depths(&mut self) {
+        self.depths = Some(Box::default());
+    }
+
+    fn deepest(&self) -> usize {
+        self.depths.as_ref().map_or(0, |depths| depths.deepest())
+    }
+
     fn shrink(&mut self) {
+        if let Some(depths) = &mut self.depths {
+            depths.shrink();
+        }
         give_back(&mut self.items);
         give_back(&mut self.claims);
         give_back(&mut self.queues);
@@ -412,6 +433,9 @@ where
     }
 
     fn clear(&mut self) {
+        if let Some(depths) = &mut self.depths {
+            depths.clear();
+        }
         self.items.clear();
         self.ready.clear();
         self.emptied.clear();

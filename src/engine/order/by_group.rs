@@ -5,6 +5,7 @@ use std::hash::Hash;
 
 use super::waiting::{Queue, Waiting};
 use super::{Arrival, Order};
+use crate::engine::depths::Depths;
 use crate::engine::hashing::{Given, HashKeys};
 use crate::engine::keyed::Keyed;
 
@@ -16,6 +17,8 @@ pub struct ByGroup<F, K, S, T> {
     waiting: Waiting<T>,
     /// What waits behind each place.
     queues: Vec<Queue>,
+    /// How many, if anybody wants to know.
+    depths: Option<Box<Depths>>,
 }
 
 /// The key of an item that may start; its hash, if it was needed.
@@ -32,6 +35,7 @@ impl<F, K, S, T> ByGroup<F, K, S, T> {
             groups: Keyed::new(hasher),
             waiting: Waiting::new(),
             queues: Vec::new(),
+            depths: None,
         }
     }
 
@@ -73,6 +77,9 @@ where
 
     fn wait(&mut self, place: usize, ticket: u64, item: T) {
         self.waiting.push(&mut self.queues[place], ticket, item);
+        if let Some(depths) = &mut self.depths {
+            depths.deepen(place);
+        }
     }
 
     fn hold(&mut self, place: usize, Claim { key, hash }: Claim<K>) {
@@ -88,6 +95,9 @@ where
     }
 
     fn succeed(&mut self, place: usize) -> T {
+        if let Some(depths) = &mut self.depths {
+            depths.lessen(place);
+        }
         self.waiting
             .pop(&mut self.queues[place])
             .expect("a successor was named")
@@ -97,7 +107,18 @@ where
         self.groups.remove(place);
     }
 
+    fn count_depths(&mut self) {
+        self.depths = Some(Box::default());
+    }
+
+    fn deepest(&self) -> usize {
+        self.depths.as_ref().map_or(0, |depths| depths.deepest())
+    }
+
     fn shrink(&mut self) {
+        if let Some(depths) = &mut self.depths {
+            depths.shrink();
+        }
         self.waiting.shrink(self.queues.iter_mut());
         self.groups.shrink();
     }
@@ -111,6 +132,9 @@ where
     }
 
     fn clear(&mut self) {
+        if let Some(depths) = &mut self.depths {
+            depths.clear();
+        }
         self.groups.clear();
         self.waiting.clear();
         self.queues.clear();

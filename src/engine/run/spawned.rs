@@ -19,6 +19,7 @@ use tokio::task::JoinHandle;
 use tokio::task::coop::unconstrained;
 
 use super::{Polled, Run, RunWith};
+use crate::engine::depths::Depths;
 use crate::engine::item::verdict::Verdict;
 use crate::engine::order::{Queue, Waiting};
 use crate::engine::slots::{ReadySet, WakeHandle};
@@ -61,6 +62,8 @@ pub struct Crew<T, H, Fut, V, R, E> {
     starting: usize,
     /// The tickets of what was sent and has not come back.
     sent: Waiting<()>,
+    /// How many items wait in each task, if anybody wants to know.
+    depths: Option<Box<Depths>>,
     _handler: PhantomData<fn() -> (Fut, V)>,
 }
 
@@ -177,6 +180,7 @@ where
             needing: 0,
             starting: 0,
             sent: Waiting::new(),
+            depths: None,
             _handler: PhantomData,
         }
     }
@@ -197,6 +201,14 @@ impl<T, H, Fut, V, R, E> Crew<T, H, Fut, V, R, E> {
 
     fn set_slot(&mut self, place: usize, slot: Slot) {
         let before = std::mem::replace(&mut self.tasks[place].slot, slot);
+        if let Some(depths) = &mut self.depths {
+            if before == Slot::NeededToStart {
+                depths.lessen(place);
+            }
+            if slot == Slot::NeededToStart {
+                depths.deepen(place);
+            }
+        }
         self.held -= usize::from(before == Slot::Held);
         self.held += usize::from(slot == Slot::Held);
         self.needing -= usize::from(before.is_needed());
@@ -225,6 +237,9 @@ impl<T, H, Fut, V, R, E> Crew<T, H, Fut, V, R, E> {
                     self.busy -= 1;
                     while self.sent.pop(&mut task.sent).is_some() {}
                     self.set_slot(place, Slot::Unneeded);
+                    if let Some(depths) = &mut self.depths {
+                        depths.empty(place);
+                    }
                 }
                 Poll::Ready(_) => {
                     self.stop();
@@ -361,6 +376,9 @@ where
     }
 
     fn follow(&mut self, place: usize, ticket: u64, arrival: u64, item: T) -> Option<T> {
+        if let Some(depths) = &mut self.depths {
+            depths.deepen(place);
+        }
         self.send(
             place,
             ticket,
@@ -371,6 +389,14 @@ where
             },
         );
         None
+    }
+
+    fn count_depths(&mut self) {
+        self.depths = Some(Box::default());
+    }
+
+    fn deepest(&self) -> usize {
+        self.depths.as_ref().map_or(0, |depths| depths.deepest())
     }
 
     fn has_more(&self, place: usize) -> bool {
@@ -387,6 +413,8 @@ where
                 if self.at(place).is_none() {
                     self.busy -= 1;
                     self.set_slot(place, Slot::Unneeded);
+                } else if let Some(depths) = &mut self.depths {
+                    depths.lessen(place);
                 }
                 Polled::Ready(result)
             }

@@ -1,0 +1,117 @@
+//! How many items wait in each queue, and in the longest one.
+
+use crate::engine::spare::is_far_too_large;
+
+/// Counted only where somebody watches: O(1) for each item that waits.
+#[derive(Default)]
+pub(crate) struct Depths {
+    /// How many items wait in each queue.
+    by_queue: Vec<usize>,
+    /// How many queues have so many items. What is past the deepest is 0, and nobody asks how many are empty.
+    queues: Vec<usize>,
+    deepest: usize,
+}
+
+impl Depths {
+    /// How many items wait in the longest queue.
+    pub(crate) fn deepest(&self) -> usize {
+        self.deepest
+    }
+
+    /// An item waits in this queue.
+    pub(crate) fn deepen(&mut self, queue: usize) {
+        if queue >= self.by_queue.len() {
+            self.by_queue.resize(queue + 1, 0);
+        }
+        let depth = self.by_queue[queue] + 1;
+        self.move_to(queue, depth);
+        self.deepest = self.deepest.max(depth);
+    }
+
+    /// An item waits in this queue no more.
+    pub(crate) fn lessen(&mut self, queue: usize) {
+        let depth = self.by_queue[queue];
+        self.move_to(queue, depth - 1);
+        // The queue itself is now one less deep.
+        if self.queues[self.deepest] == 0 {
+            self.deepest -= 1;
+        }
+    }
+
+    /// Nothing waits in this queue any more.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn empty(&mut self, queue: usize) {
+        while self.by_queue.get(queue).is_some_and(|&depth| depth > 0) {
+            self.lessen(queue);
+        }
+    }
+
+    /// Nothing waits any more.
+    pub(crate) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Gives back storage of which far less is used than there is.
+    pub(crate) fn shrink(&mut self) {
+        if is_far_too_large(self.queues.len(), self.deepest) {
+            self.queues.truncate(self.deepest + 1);
+            self.queues.shrink_to(self.deepest * 2);
+        }
+        if self.deepest == 0 && is_far_too_large(self.by_queue.len(), 0) {
+            self.by_queue = Vec::new();
+        }
+    }
+
+    fn move_to(&mut self, queue: usize, depth: usize) {
+        let before = std::mem::replace(&mut self.by_queue[queue], depth);
+        let most = before.max(depth);
+        if most >= self.queues.len() {
+            self.queues.resize(most + 1, 0);
+        }
+        self.queues[before] = self.queues[before].saturating_sub(1);
+        self.queues[depth] += 1;
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_deepest_is_known_as_queues_grow_and_empty() {
+        let mut depths = Depths::default();
+        let mut counted = [0_usize; 5];
+        let mut seed = 1_u64;
+        for _ in 0..10_000 {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            let queue = (seed >> 40) as usize % counted.len();
+            if seed >> 63 == 0 || counted[queue] == 0 {
+                depths.deepen(queue);
+                counted[queue] += 1;
+            } else {
+                depths.lessen(queue);
+                counted[queue] -= 1;
+            }
+            assert_eq!(Some(depths.deepest()), counted.iter().copied().max());
+        }
+        depths.clear();
+        assert_eq!(depths.deepest(), 0);
+    }
+
+    #[test]
+    fn storage_is_given_back() {
+        let mut depths = Depths::default();
+        for queue in 0..20_000 {
+            depths.deepen(queue);
+            depths.deepen(0);
+        }
+        for queue in 0..20_000 {
+            depths.lessen(queue);
+            depths.lessen(0);
+            depths.shrink();
+        }
+        assert_eq!(depths.deepest(), 0);
+        assert!(depths.by_queue.capacity() < 16_384);
+        assert!(depths.queues.capacity() < 16_384);
+    }
+}

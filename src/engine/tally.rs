@@ -1,0 +1,149 @@
+//! How many items went in and how many results came out, and who is shown it.
+
+use std::sync::Arc;
+
+use crate::engine::watch::{Board, Snapshot, Watch};
+
+/// How many results come out one after the other before the operator gives way to its task's neighbours.
+pub(crate) const RESULTS_PER_TURN: u32 = 256;
+
+/// Counts as little as it can on the way of an item: what goes through at once is known from the results.
+pub(crate) struct Tally {
+    /// How many results may still come out in this turn.
+    turn: u32,
+    /// Results that came out and do not count for the turn.
+    uncounted: u64,
+    /// Results of the turns before.
+    emitted: u64,
+    /// Items that stayed when they went in, and how many of them have come out.
+    stayed: u64,
+    left: u64,
+    failed: u64,
+    watch: Option<Box<Watch>>,
+    is_timed: bool,
+}
+
+impl Tally {
+    pub(crate) fn new(board: Option<&Arc<Board>>) -> Self {
+        let watch = board.map(|board| Box::new(Watch::new(board)));
+        Self {
+            turn: RESULTS_PER_TURN,
+            uncounted: 0,
+            emitted: 0,
+            stayed: 0,
+            left: 0,
+            failed: 0,
+            is_timed: watch.as_ref().is_some_and(|watch| watch.is_timed()),
+            watch,
+        }
+    }
+
+    /// An item went in, and nothing came out for it.
+    #[inline(always)]
+    pub(crate) fn stay(&mut self) {
+        self.stayed += 1;
+    }
+
+    /// A result came out as an item went in.
+    #[inline(always)]
+    pub(crate) fn pass(&mut self) {
+        self.turn -= 1;
+    }
+
+    /// The result of an item that had stayed comes out.
+    #[inline(always)]
+    pub(crate) fn leave(&mut self) {
+        self.left += 1;
+        self.turn -= 1;
+    }
+
+    /// A result comes out that was kept. It counts for the turn if anything was done in this poll.
+    pub(crate) fn leave_kept(&mut self, counts: bool) {
+        self.left += 1;
+        self.turn -= u32::from(counts);
+        self.uncounted += u64::from(!counts);
+    }
+
+    /// An item has failed, or the source.
+    pub(crate) fn fail(&mut self) {
+        self.failed += 1;
+    }
+
+    /// Whether so many results have come out that the task's neighbours go first.
+    pub(crate) fn has_given_enough(&self) -> bool {
+        self.turn == 0
+    }
+
+    /// The task's neighbours have their turn.
+    pub(crate) fn pause(&mut self) {
+        self.emitted = self.emitted();
+        self.turn = RESULTS_PER_TURN;
+        self.uncounted = 0;
+    }
+
+    /// Whether somebody is shown this.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.watch.is_some()
+    }
+
+    /// Whether somebody is shown how long things take.
+    #[inline(always)]
+    pub(crate) fn is_timed(&self) -> bool {
+        self.is_timed
+    }
+
+    pub(crate) fn watch(&mut self) -> Option<&mut Watch> {
+        self.watch.as_deref_mut()
+    }
+
+    /// Shows how it stands. The counts are given; the totals are known here.
+    pub(crate) fn publish(&mut self, counts: Snapshot) {
+        let emitted = self.emitted();
+        let totals = Snapshot {
+            admitted_total: emitted - self.left + self.stayed,
+            emitted_total: emitted,
+            failed_total: self.failed,
+            ..counts
+        };
+        if let Some(watch) = &mut self.watch {
+            watch.publish(totals);
+        }
+    }
+
+    /// Shows that the stream has ended.
+    pub(crate) fn end(&mut self) {
+        if let Some(watch) = &mut self.watch {
+            watch.end();
+        }
+        self.publish(Snapshot::default());
+    }
+
+    fn emitted(&self) -> u64 {
+        self.emitted + u64::from(RESULTS_PER_TURN - self.turn) + self.uncounted
+    }
+}
+
+impl Drop for Tally {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_for_which_nothing_was_done_do_not_count() {
+        let mut tally = Tally::new(None);
+        for _ in 0..RESULTS_PER_TURN {
+            tally.leave_kept(false);
+            assert!(!tally.has_given_enough());
+            tally.leave_kept(true);
+        }
+        assert!(tally.has_given_enough());
+        tally.pause();
+        assert!(!tally.has_given_enough());
+        assert_eq!(tally.emitted(), u64::from(RESULTS_PER_TURN) * 2);
+    }
+}

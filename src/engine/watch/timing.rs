@@ -1,0 +1,128 @@
+//! How long items wait and run: one reading of the clock for all that happens in a poll.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::Times;
+use crate::engine::spare::shrink_queue;
+
+/// Times are in nanoseconds since the board's clock was set.
+pub(super) struct Timing {
+    now: u64,
+    /// The unfinished items by when they were admitted, the oldest first: all that were admitted at one time are one entry.
+    admissions: VecDeque<Admission>,
+    /// When what runs in each place was started.
+    started: Vec<u64>,
+    /// Of the items that did not go through at once.
+    admitted: u64,
+    finished: u64,
+    in_queue: Sum,
+    in_handler: Sum,
+}
+
+struct Admission {
+    /// The arrival number of the first.
+    first: u64,
+    at: u64,
+    unfinished: usize,
+}
+
+#[derive(Default)]
+struct Sum {
+    sum: u64,
+    max: u64,
+}
+
+impl Timing {
+    pub(super) fn new() -> Self {
+        Self {
+            now: 0,
+            admissions: VecDeque::new(),
+            started: Vec::new(),
+            admitted: 0,
+            finished: 0,
+            in_queue: Sum::default(),
+            in_handler: Sum::default(),
+        }
+    }
+
+    /// A clock that was set back stands still.
+    pub(super) fn set_now(&mut self, now: u64) {
+        self.now = self.now.max(now);
+    }
+
+    pub(super) fn admit(&mut self, arrival: u64) {
+        self.admitted += 1;
+        let at = self.now;
+        match self.admissions.back_mut() {
+            Some(last) if last.at == at => last.unfinished += 1,
+            _ => self.admissions.push_back(Admission {
+                first: arrival,
+                at,
+                unfinished: 1,
+            }),
+        }
+    }
+
+    pub(super) fn start(&mut self, place: usize) {
+        if place >= self.started.len() {
+            self.started.resize(place + 1, 0);
+        }
+        self.started[place] = self.now;
+    }
+
+    pub(super) fn finish(&mut self, place: usize, arrival: u64) {
+        self.finished += 1;
+        let later = self.admissions.partition_point(|all| all.first <= arrival);
+        let all = &mut self.admissions[later - 1];
+        all.unfinished -= 1;
+        // One that follows another on its own has no start but this.
+        let started = std::mem::replace(&mut self.started[place], self.now);
+        self.in_queue.add(started.saturating_sub(all.at));
+        self.in_handler.add(self.now - started);
+        while self
+            .admissions
+            .front()
+            .is_some_and(|all| all.unfinished == 0)
+        {
+            self.admissions.pop_front();
+        }
+    }
+
+    pub(super) fn end(&mut self) {
+        self.admissions.clear();
+    }
+
+    pub(super) fn shrink(&mut self) {
+        shrink_queue(&mut self.admissions);
+    }
+
+    /// When the oldest unfinished item was admitted.
+    pub(super) fn oldest(&self) -> Option<u64> {
+        self.admissions.front().map(|all| all.at)
+    }
+
+    pub(super) fn unfinished(&self) -> u64 {
+        self.admitted - self.finished
+    }
+
+    /// In the queue and in the handler, of so many items in all.
+    pub(super) fn times(&self, count: u64) -> (Times, Times) {
+        (self.in_queue.times(count), self.in_handler.times(count))
+    }
+}
+
+impl Sum {
+    fn add(&mut self, nanos: u64) {
+        self.sum = self.sum.saturating_add(nanos);
+        self.max = self.max.max(nanos);
+    }
+
+    fn times(&self, count: u64) -> Times {
+        Times {
+            count,
+            sum: Duration::from_nanos(self.sum),
+            max: Duration::from_nanos(self.max),
+        }
+    }
+}
