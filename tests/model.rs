@@ -10,10 +10,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::future::{Future as _, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
+use std::time::{Duration, Instant};
 
 use futures::future::FutureExt as _;
-use ordered_by_group::without_slot;
+use ordered_by_group::{Access, Monitor, Snapshot, without_slot};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -56,6 +59,7 @@ struct Plan {
     is_partitioned: bool,
     /// Drop it after the steps, instead of running it to its end.
     is_dropped: bool,
+    is_timed: bool,
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -78,10 +82,16 @@ fn plan(by: impl Strategy<Value = By>) -> impl Strategy<Value = Plan> {
         select(&VERBS[..]),
         limits,
         script,
-        (any::<bool>(), prop::bool::weighted(0.2)),
+        (any::<bool>(), prop::bool::weighted(0.2), any::<bool>()),
     )
         .prop_map(
-            |(by, verb, (max_parallel, spare), (mut log, steps), (is_partitioned, is_dropped))| {
+            |(
+                by,
+                verb,
+                (max_parallel, spare),
+                (mut log, steps),
+                (is_partitioned, is_dropped, is_timed),
+            )| {
                 log.retain(|arrival| verb.reads_results() || !matches!(arrival, Arrival::Error));
                 for arrival in &mut log {
                     if let Arrival::Item {
@@ -100,6 +110,7 @@ fn plan(by: impl Strategy<Value = By>) -> impl Strategy<Value = Plan> {
                     steps,
                     is_partitioned,
                     is_dropped,
+                    is_timed,
                 }
             },
         )
@@ -115,7 +126,13 @@ struct Seen {
 }
 
 impl Plan {
-    fn spawn(&self, feed: &Feed<Result<u32, u32>>, gates: &Gates, seen: &Seen) -> Task {
+    fn spawn(
+        &self,
+        feed: &Feed<Result<u32, u32>>,
+        gates: &Gates,
+        seen: &Seen,
+        monitor: &Monitor,
+    ) -> Task {
         let (log, gated, polls) = (Rc::clone(&self.log), gates.clone(), Rc::clone(&seen.polls));
         let handler = move |item| {
             let handling = gated.handle(item);
@@ -136,6 +153,7 @@ impl Plan {
         let admitted = Rc::clone(&seen.admitted);
         let mut setup = Setup::new(self.verb, self.max_parallel)
             .look_ahead(self.look_ahead)
+            .monitor(monitor)
             .handler(handler)
             .offset(move |item| {
                 admitted.borrow_mut().push(item);
@@ -166,6 +184,8 @@ struct Run {
     replayed: usize,
     finished: BTreeSet<u32>,
     dropped: BTreeSet<u32>,
+    monitor: Monitor,
+    clock: Clock,
     /// The first item that failed, as far as is known, and how much may be read since it is known.
     failed: Option<u32>,
     read_at_most: Option<usize>,
@@ -175,6 +195,44 @@ struct Run {
     has_emitted: bool,
     end: Option<Result<(), u32>>,
     panicked: bool,
+}
+
+/// Stands still but where it is told to go on, in seconds; and when each item was admitted, called and finished by it.
+#[derive(Default)]
+struct Clock {
+    now: Arc<AtomicU64>,
+    admitted: BTreeMap<u32, u64>,
+    called: BTreeMap<u32, u64>,
+    finished: BTreeMap<u32, u64>,
+}
+
+impl Clock {
+    fn monitor(&self, is_timed: bool) -> Monitor {
+        let (now, start) = (Arc::clone(&self.now), Instant::now());
+        let monitor = Monitor::new();
+        if !is_timed {
+            return monitor;
+        }
+        monitor.timed(move || start + Duration::from_secs(now.load(Ordering::Relaxed)))
+    }
+
+    fn now(&self) -> u64 {
+        self.now.load(Ordering::Relaxed)
+    }
+
+    fn note(&mut self, admitted: &[u32], events: &[Event]) {
+        let now = self.now();
+        for item in admitted {
+            self.admitted.entry(*item).or_insert(now);
+        }
+        for event in events {
+            match event {
+                Event::Called(item) => self.called.entry(*item).or_insert(now),
+                Event::Finished(item) => self.finished.entry(*item).or_insert(now),
+                Event::Dropped(_) => continue,
+            };
+        }
+    }
 }
 
 /// How it was before a poll.
@@ -210,7 +268,9 @@ impl Run {
         let feed = Feed::new([]);
         let plan = Rc::new(plan);
         let seen = Seen::default();
-        let task = plan.spawn(&feed, &gates, &seen);
+        let clock = Clock::default();
+        let monitor = clock.monitor(plan.is_timed);
+        let task = plan.spawn(&feed, &gates, &seen, &monitor);
         Self {
             plan,
             feed,
@@ -224,6 +284,8 @@ impl Run {
             replayed: 0,
             finished: BTreeSet::new(),
             dropped: BTreeSet::new(),
+            monitor,
+            clock,
             failed: None,
             read_at_most: None,
             starving: Starving::default(),
@@ -318,6 +380,7 @@ impl Run {
 
     fn poll(&mut self, is_busy: bool) {
         let before = self.look_around();
+        self.clock.now.fetch_add(1, Ordering::Relaxed);
         let polled = catch_unwind(AssertUnwindSafe(|| {
             if is_busy {
                 self.task.enter(|cx, mut subject| subject.advance(cx));
@@ -343,6 +406,8 @@ impl Run {
             }
         }
         self.check_polls();
+        self.clock
+            .note(&self.seen.admitted.borrow(), &self.gates.events());
         self.replay();
         if self.panicked {
             assert!(poll_panics(&mut self.task).contains("polled after a panic"));
@@ -351,9 +416,13 @@ impl Run {
             assert!(self.task.has_terminated());
             assert_eq!(self.task.size_hint(), (0, Some(0)));
             assert_eq!(self.gates.live(), 0);
+            self.check_totals();
         } else {
             assert!(!self.task.has_terminated());
             self.check_counts();
+            if is_pending {
+                self.check_monitor();
+            }
             self.check_nothing_stands_idle(is_pending, is_busy);
             self.check_nobody_starves(before, is_pending && !is_busy);
         }
@@ -556,6 +625,110 @@ impl Run {
         }
     }
 
+    /// Others see what the stream itself says, and what was counted here.
+    fn check_monitor(&self) {
+        let snapshot = self.monitor.snapshot();
+        let counts = Counts {
+            running: snapshot.running,
+            waiting: snapshot.waiting,
+            finished: snapshot.finished,
+            groups: snapshot.groups,
+        };
+        assert_eq!(counts, self.task.counts());
+        assert_eq!(snapshot.without_slot, self.running().len() - self.held());
+        // Past a failure, what was released is not followed up.
+        if self.failed.is_none() {
+            assert_eq!(snapshot.deepest_group, self.deepest());
+        }
+        self.check_times(&snapshot);
+        let oldest = self.unfinished().into_iter().next();
+        let since = oldest.map(|item| self.clock.now() - self.clock.admitted[&item]);
+        let since = since.filter(|_| self.plan.is_timed);
+        assert_eq!(snapshot.oldest_unfinished, since.map(Duration::from_secs));
+        self.check_totals_of(&snapshot);
+    }
+
+    /// Of a stream that has ended or is gone.
+    fn check_totals(&self) {
+        let snapshot = self.monitor.snapshot();
+        let totals_alone = Snapshot::default();
+        assert_eq!(snapshot.running, totals_alone.running);
+        assert_eq!(snapshot.without_slot, totals_alone.without_slot);
+        assert_eq!(snapshot.waiting, totals_alone.waiting);
+        assert_eq!(snapshot.finished, totals_alone.finished);
+        assert_eq!(snapshot.groups, totals_alone.groups);
+        assert_eq!(snapshot.deepest_group, totals_alone.deepest_group);
+        assert_eq!(snapshot.oldest_unfinished, totals_alone.oldest_unfinished);
+        // Where a panic unwinds, what was being done is counted or not.
+        if !self.panicked {
+            self.check_totals_of(&snapshot);
+            self.check_times(&snapshot);
+        }
+    }
+
+    fn check_totals_of(&self, snapshot: &Snapshot) {
+        let admitted = self.seen.admitted.borrow().len();
+        assert_eq!(snapshot.admitted_total, admitted as u64);
+        assert_eq!(snapshot.emitted_total, self.out.len() as u64);
+        let is_failed = |item: &&u32| self.plan.log.end(**item) == Some(End::Err);
+        let handlers = self.finished.iter().filter(is_failed).count();
+        let pulled = &self.plan.log[..self.feed.pulled()];
+        let sources = pulled
+            .iter()
+            .filter(|arrival| matches!(arrival, Arrival::Error));
+        assert_eq!(
+            snapshot.failed_total,
+            (handlers + sources.count()) as u64,
+            "failures"
+        );
+    }
+
+    fn check_times(&self, snapshot: &Snapshot) {
+        let clock = &self.clock;
+        let mut in_queue = vec![];
+        let mut in_handler = vec![];
+        if self.plan.is_timed {
+            for item in &self.finished {
+                in_queue.push(clock.called[item] - clock.admitted[item]);
+                in_handler.push(clock.finished[item] - clock.called[item]);
+            }
+        }
+        for (times, seen) in [
+            (snapshot.in_queue, in_queue),
+            (snapshot.in_handler, in_handler),
+        ] {
+            assert_eq!(times.count, seen.len() as u64);
+            assert_eq!(times.sum, Duration::from_secs(seen.iter().sum()));
+            let max = seen.into_iter().max().unwrap_or(0);
+            assert_eq!(times.max, Duration::from_secs(max));
+        }
+    }
+
+    /// The most items that wait for earlier ones with the same key. With one key, also if they wait for nothing but a slot.
+    fn deepest(&self) -> usize {
+        let called = self.gates.called();
+        let unfinished = self.unfinished();
+        let mut depths = BTreeMap::<u32, usize>::new();
+        for (at, item) in unfinished.iter().enumerate() {
+            for access in self.plan.log.accesses(*item).into_iter().collect::<Set>().0 {
+                let excludes = |earlier: &u32| {
+                    let theirs = self.plan.log.accesses(*earlier).into_iter();
+                    let mut theirs = theirs.collect::<Set>().0.into_iter();
+                    theirs.any(|theirs| {
+                        let is_shared = |access| matches!(access, Access::Shared(_));
+                        key(theirs) == key(access) && !(is_shared(theirs) && is_shared(access))
+                    })
+                };
+                let waits = match self.plan.log.by {
+                    By::Group => !called.contains(item),
+                    _ => unfinished[..at].iter().any(excludes),
+                };
+                *depths.entry(key(access)).or_default() += usize::from(waits);
+            }
+        }
+        depths.into_values().max().unwrap_or(0)
+    }
+
     fn check_nothing_stands_idle(&self, is_pending: bool, is_busy: bool) {
         let has_slot = self.held() < self.plan.max_parallel;
         let ready = self.ready(&self.gates.events());
@@ -753,6 +926,24 @@ impl Run {
     }
 }
 
+/// The keys of an item, each once; one that is exclusive once is so.
+struct Set(Vec<Access<u32>>);
+
+impl FromIterator<Access<u32>> for Set {
+    fn from_iter<I: IntoIterator<Item = Access<u32>>>(accesses: I) -> Self {
+        let mut shared = BTreeMap::new();
+        for access in accesses {
+            let is_shared = matches!(access, Access::Shared(_));
+            *shared.entry(key(access)).or_insert(true) &= is_shared;
+        }
+        let accesses = shared.into_iter().map(|(key, is_shared)| match is_shared {
+            true => Access::Shared(key),
+            false => Access::Exclusive(key),
+        });
+        Self(accesses.collect())
+    }
+}
+
 fn check(plan: Plan) {
     let mut run = Run::new(plan);
     for step in run.plan.steps.clone() {
@@ -767,6 +958,13 @@ fn check(plan: Plan) {
     if run.is_over() {
         run.check_end();
     }
+    run.task = run.plan.spawn(
+        &Feed::new([]),
+        &Gates::new(|item| item),
+        &Seen::default(),
+        &Monitor::new(),
+    );
+    run.check_totals();
     let gates = run.gates.clone();
     drop(run.task);
     gates.assert_all_dropped_once();

@@ -14,7 +14,7 @@ use std::task::{Context, Poll, Waker};
 use futures::future::{Either, FutureExt as _, LocalBoxFuture, Map};
 use futures::stream::{FusedStream, Stream, StreamExt as _};
 use ordered_by_group::prelude::*;
-use ordered_by_group::{Access, Unordered};
+use ordered_by_group::{Access, Monitor, Unordered};
 use tokio_test::task::{Spawn, spawn};
 
 /// A source that yields what is pushed. It fails the test if it is polled after its end.
@@ -564,6 +564,7 @@ pub struct Setup {
     partition: Option<Rc<dyn Fn(u32) -> u32>>,
     call: Rc<dyn Fn(u32)>,
     handler: Option<Rc<dyn Fn(u32) -> Handling>>,
+    monitor: Option<Monitor>,
 }
 
 /// What a handler of the test's own is doing.
@@ -580,6 +581,14 @@ impl Setup {
             partition: None,
             call: Rc::new(|_| ()),
             handler: None,
+            monitor: None,
+        }
+    }
+
+    pub fn monitor(self, monitor: &Monitor) -> Self {
+        Self {
+            monitor: Some(monitor.clone()),
+            ..self
         }
     }
 
@@ -700,6 +709,7 @@ macro_rules! every_verb {
             look_ahead,
             offset,
             partition,
+            monitor,
             ..
         } = $setup;
         let look_ahead = look_ahead.unwrap_or_else(|| max_parallel.saturating_mul(64).max(1024));
@@ -709,6 +719,10 @@ macro_rules! every_verb {
         macro_rules! subject {
             ($ordered:expr, $verb:ident, $handler:expr, $read:expr) => {{
                 let ordered = $ordered.look_ahead(look_ahead).offsets(offset)$(.$spawned())?;
+                let ordered = match &monitor {
+                    Some(monitor) => ordered.monitor(monitor),
+                    None => ordered,
+                };
                 match partition {
                     Some(partition) => {
                         let ordered = ordered.partitions(move |item| Group(partition(*item)));
