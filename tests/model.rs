@@ -23,7 +23,8 @@ use proptest::sample::{Index, select};
 
 use self::log::{Arrival, By, Log, arrival, key, relation};
 use self::support::{
-    Counts, End, Event, Feed, Gates, Handed, Setup, Task, VERBS, Verb, message, poll_panics,
+    Counts, End, Event, FORMS, Feed, Form, Gates, Handed, Setup, Task, VERBS, Verb, message,
+    poll_panics,
 };
 
 /// The wait without a slot of an item is at the gate of this many more.
@@ -52,6 +53,8 @@ enum Step {
 struct Plan {
     log: Rc<Log>,
     verb: Verb,
+    /// How the stream is held, which is to change nothing.
+    form: Form,
     max_parallel: usize,
     look_ahead: usize,
     steps: Vec<Step>,
@@ -79,7 +82,7 @@ fn plan(by: impl Strategy<Value = By>) -> impl Strategy<Value = Plan> {
     let script = (vec(arrival(), 0..40), vec(step(), 0..100));
     (
         by,
-        select(&VERBS[..]),
+        (select(&VERBS[..]), select(&FORMS[..])),
         limits,
         script,
         (any::<bool>(), prop::bool::weighted(0.2), any::<bool>()),
@@ -87,7 +90,7 @@ fn plan(by: impl Strategy<Value = By>) -> impl Strategy<Value = Plan> {
         .prop_map(
             |(
                 by,
-                verb,
+                (verb, form),
                 (max_parallel, spare),
                 (mut log, steps),
                 (is_partitioned, is_dropped, is_timed),
@@ -105,6 +108,7 @@ fn plan(by: impl Strategy<Value = By>) -> impl Strategy<Value = Plan> {
                 Plan {
                     log: Rc::new(Log { by, arrivals: log }),
                     verb,
+                    form,
                     max_parallel,
                     look_ahead: max_parallel + spare,
                     steps,
@@ -152,6 +156,7 @@ impl Plan {
         };
         let admitted = Rc::clone(&seen.admitted);
         let mut setup = Setup::new(self.verb, self.max_parallel)
+            .form(self.form)
             .look_ahead(self.look_ahead)
             .monitor(monitor)
             .handler(handler)

@@ -4,6 +4,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt::Debug;
 use std::future::{Future, pending};
 use std::hash::{Hash, Hasher};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,7 +15,7 @@ use std::task::{Context, Poll, Waker};
 use futures::future::{Either, FutureExt as _, LocalBoxFuture, Map};
 use futures::stream::{FusedStream, Stream, StreamExt as _};
 use ordered_by_group::prelude::*;
-use ordered_by_group::{Access, Monitor, Unordered};
+use ordered_by_group::{Access, Monitor, Running, Unordered};
 use tokio_test::task::{Spawn, spawn};
 
 /// A source that yields what is pushed. It fails the test if it is polled after its end.
@@ -472,25 +473,35 @@ pub trait Subject: Stream<Item = Result<Handed, u32>> {
 
 pub type Task = Spawn<Box<dyn Subject + Unpin>>;
 
-struct Live<S, View, Advance, Read> {
+/// How the stream is held. It makes no difference to what happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    Bare,
+    /// As a function returns it that says no more than `impl Running`.
+    Returned,
+    Boxed,
+    /// Behind a `&mut`, a new one for each poll.
+    Borrowed,
+    Pinned,
+}
+
+pub const FORMS: [Form; 5] = [
+    Form::Bare,
+    Form::Returned,
+    Form::Boxed,
+    Form::Borrowed,
+    Form::Pinned,
+];
+
+struct Live<S, Read> {
     stream: S,
-    view: View,
-    advance: Advance,
     read: Read,
 }
 
-struct Seen {
-    counts: Counts,
-    unfinished: Vec<u32>,
-    text: String,
-}
-
-impl<S, View, Advance, Read> Stream for Live<S, View, Advance, Read>
+impl<S, Read> Stream for Live<S, Read>
 where
     S: Stream + Unpin,
     Read: Fn(S::Item) -> Result<Handed, u32> + Unpin,
-    View: Unpin,
-    Advance: Unpin,
 {
     type Item = Result<Handed, u32>;
 
@@ -505,19 +516,17 @@ where
     }
 }
 
-impl<S, View, Advance, Read> Subject for Live<S, View, Advance, Read>
+impl<S, Read> Subject for Live<S, Read>
 where
-    S: FusedStream + Unpin,
+    S: Running<Offset = u32> + Debug + Unpin,
     Read: Fn(S::Item) -> Result<Handed, u32> + Unpin,
-    View: Fn(&S) -> Seen + Unpin,
-    Advance: Fn(Pin<&mut S>, &mut Context<'_>) + Unpin,
 {
     fn counts(&self) -> Counts {
-        (self.view)(&self.stream).counts
+        counts(&self.stream)
     }
 
     fn unfinished(&self) -> Vec<u32> {
-        (self.view)(&self.stream).unfinished
+        self.stream.unfinished().copied().collect()
     }
 
     fn has_terminated(&self) -> bool {
@@ -525,38 +534,121 @@ where
     }
 
     fn describe(&self) -> String {
-        (self.view)(&self.stream).text
+        format!("{:?}", self.stream)
     }
 
     fn advance(&mut self, cx: &mut Context<'_>) {
-        (self.advance)(Pin::new(&mut self.stream), cx);
+        advance_once(Pin::new(&mut self.stream), cx);
     }
 }
 
-fn live<S, View, Advance, Read>(
-    stream: S,
-    view: View,
-    advance: Advance,
+/// What is only ever looked at and polled through a `&mut`.
+struct LiveBorrowed<S, Read> {
+    stream: RefCell<S>,
     read: Read,
-) -> Box<dyn Subject + Unpin>
+}
+
+impl<S, Read> Stream for LiveBorrowed<S, Read>
 where
-    S: FusedStream + Unpin + 'static,
-    Read: Fn(S::Item) -> Result<Handed, u32> + Unpin + 'static,
-    View: Fn(&S) -> Seen + Unpin + 'static,
-    Advance: Fn(Pin<&mut S>, &mut Context<'_>) + Unpin + 'static,
+    S: Running + Unpin,
+    Read: Fn(S::Item) -> Result<Handed, u32> + Unpin,
 {
-    Box::new(Live {
-        stream,
-        view,
-        advance,
-        read,
-    })
+    type Item = Result<Handed, u32>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = self.get_mut();
+        let mut stream = this.stream.get_mut();
+        let next = Stream::poll_next(Pin::new(&mut stream), cx);
+        next.map(|next| next.map(&this.read))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let mut stream = self.stream.borrow_mut();
+        Stream::size_hint(&&mut *stream)
+    }
+}
+
+impl<S, Read> Subject for LiveBorrowed<S, Read>
+where
+    S: Running<Offset = u32> + Debug + Unpin,
+    Read: Fn(S::Item) -> Result<Handed, u32> + Unpin,
+{
+    fn counts(&self) -> Counts {
+        counts(&&mut *self.stream.borrow_mut())
+    }
+
+    fn unfinished(&self) -> Vec<u32> {
+        let mut stream = self.stream.borrow_mut();
+        let borrowed = &&mut *stream;
+        Running::unfinished(borrowed).copied().collect()
+    }
+
+    fn has_terminated(&self) -> bool {
+        FusedStream::is_terminated(&&mut *self.stream.borrow_mut())
+    }
+
+    fn describe(&self) -> String {
+        format!("{:?}", self.stream.borrow())
+    }
+
+    fn advance(&mut self, cx: &mut Context<'_>) {
+        let mut stream = self.stream.get_mut();
+        advance_once(Pin::new(&mut stream), cx);
+    }
+}
+
+fn counts(stream: &impl Running) -> Counts {
+    Counts {
+        running: stream.running(),
+        waiting: stream.waiting(),
+        finished: stream.finished(),
+        groups: stream.groups(),
+    }
+}
+
+fn advance_once(stream: Pin<&mut impl Running>, cx: &mut Context<'_>) {
+    let alongside = pin!(stream.alongside(pending::<()>()));
+    assert!(alongside.poll(cx).is_pending());
+}
+
+fn returned<S>(stream: S) -> impl Running<Item = S::Item, Offset = u32> + Debug + Unpin
+where
+    S: Running<Offset = u32> + Debug + Unpin,
+{
+    stream
+}
+
+fn live<S, Read>(form: Form, stream: S, read: Read) -> Box<dyn Subject + Unpin>
+where
+    S: Running<Offset = u32> + Debug + Unpin + 'static,
+    Read: Fn(S::Item) -> Result<Handed, u32> + Unpin + 'static,
+{
+    match form {
+        Form::Bare => Box::new(Live { stream, read }),
+        Form::Returned => Box::new(Live {
+            stream: returned(stream),
+            read,
+        }),
+        Form::Boxed => Box::new(Live {
+            stream: stream.boxed_local_running(),
+            read,
+        }),
+        Form::Borrowed => Box::new(LiveBorrowed {
+            stream: RefCell::new(stream),
+            read,
+        }),
+        Form::Pinned => Box::new(Live {
+            stream: Box::pin(stream),
+            read,
+        }),
+    }
 }
 
 /// How a subject is made.
 #[derive(Clone)]
 pub struct Setup {
     verb: Verb,
+    form: Form,
     max_parallel: usize,
     look_ahead: Option<usize>,
     key: Rc<dyn Fn(u32) -> u32>,
@@ -574,6 +666,7 @@ impl Setup {
     pub fn new(verb: Verb, max_parallel: usize) -> Self {
         Self {
             verb,
+            form: Form::Bare,
             max_parallel,
             look_ahead: None,
             key: Rc::new(|item| item / 10),
@@ -590,6 +683,10 @@ impl Setup {
             monitor: Some(monitor.clone()),
             ..self
         }
+    }
+
+    pub fn form(self, form: Form) -> Self {
+        Self { form, ..self }
     }
 
     pub fn look_ahead(self, max_admitted: usize) -> Self {
@@ -705,6 +802,7 @@ macro_rules! every_verb {
     ($setup:ident, $feed:ident, $handling:ident $(, $spawned:ident)?; $by:ident, $try_by:ident, $($order:expr),+) => {{
         let Setup {
             verb,
+            form,
             max_parallel,
             look_ahead,
             offset,
@@ -732,24 +830,7 @@ macro_rules! every_verb {
                 }
             }};
             ($stream:expr, $read:expr) => {
-                live(
-                    $stream,
-                    |stream| Seen {
-                        counts: Counts {
-                            running: stream.running(),
-                            waiting: stream.waiting(),
-                            finished: stream.finished(),
-                            groups: stream.groups(),
-                        },
-                        unfinished: stream.unfinished().copied().collect(),
-                        text: format!("{stream:?}"),
-                    },
-                    |stream, cx| {
-                        let alongside = pin!(stream.alongside(pending::<()>()));
-                        assert!(alongside.poll(cx).is_pending());
-                    },
-                    $read,
-                )
+                live(form, $stream, $read)
             };
         }
         match verb {
