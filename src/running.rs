@@ -237,8 +237,8 @@ pub trait Running: FusedStream + Sealed {
     /// takes; nothing waits for a chunk to fill up. Results come in their order, in one chunk after the other, and the last
     /// chunk has what is left.
     ///
-    /// `max` is from 1 to `usize::MAX`. With 1, it is [`drive`](Self::drive) with a `Vec` around each result. A chunk that
-    /// gathers during a call is at most [`look_ahead`](crate::Ordered::look_ahead) long.
+    /// `max` is from 1 to `usize::MAX`. With 1, it is [`drive`](Self::drive) with a `Vec` around each result. At most
+    /// [`look_ahead`](crate::Ordered::look_ahead) results gather during a call.
     ///
     /// # Panics
     ///

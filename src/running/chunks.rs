@@ -19,6 +19,7 @@ pub(crate) struct Chunks<S, C, CFut, T, E> {
     chunk: Vec<T>,
     /// The stream has failed; what came before is handed over first.
     error: Option<E>,
+    has_finished: bool,
 }
 
 impl<S, C, CFut, T, E> Chunks<S, C, CFut, T, E> {
@@ -33,6 +34,7 @@ impl<S, C, CFut, T, E> Chunks<S, C, CFut, T, E> {
             max,
             chunk: Vec::new(),
             error: None,
+            has_finished: false,
         }
     }
 
@@ -49,10 +51,15 @@ impl<S, C, CFut, T, E> Chunks<S, C, CFut, T, E> {
         CFut: Future,
     {
         let mut this = self.project();
+        assert!(
+            !*this.has_finished,
+            "`drive_chunks` polled after it has finished"
+        );
         let mut said_pending = false;
         loop {
             if let Some(Err(error)) = ready!(this.consumer.as_mut().poll_idle(cx)).map(&judge) {
                 this.consumer.stop();
+                *this.has_finished = true;
                 return Poll::Ready(Err(error));
             }
             // It may have said so to let the task's neighbours go on, so it is not asked again in this poll.
@@ -75,6 +82,7 @@ impl<S, C, CFut, T, E> Chunks<S, C, CFut, T, E> {
             } else if this.consumer.has_stream() {
                 return Poll::Pending;
             } else {
+                *this.has_finished = true;
                 return Poll::Ready(this.error.take().map_or(Ok(()), Err));
             }
         }
