@@ -87,9 +87,10 @@ use crate::engine::sealed::Sealed;
 /// ```
 #[doc(alias = "handle")]
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is not a running stream of this kind",
-    note = "a running stream is what a verb such as `.then(handler)` or `.try_then(handler)` returns: settings need a verb, \
-            and adaptors such as `.map(..)` give an ordinary stream"
+    message = "expected a running stream, found `{Self}`",
+    label = "not a running stream",
+    note = "a verb such as `.then(handler)` or `.try_then(handler)` returns a running stream: after settings, call a verb",
+    note = "an adaptor such as `.map(..)` returns an ordinary stream: do its work in the handler, or in the closure of `drive`"
 )]
 pub trait Running: FusedStream + Sealed {
     /// What the settings read from each item, for you to commit. In completion order, too, it is the `O` of
