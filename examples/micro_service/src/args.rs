@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::num::{NonZeroU64, NonZeroUsize};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::Parser;
@@ -28,9 +28,9 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value = "64")]
     pub max_parallel: NonZeroUsize,
 
-    /// Commit after this many rows, or after a quarter of a second
+    /// The maximum number of rows that share a commit
     #[arg(long, value_name = "N", default_value = "1000")]
-    pub commit_every: NonZeroU64,
+    pub max_commit: NonZeroUsize,
 
     /// Try another way to order the first rows, in memory: the state folder is not touched
     #[arg(long, conflicts_with_all = ["state", "fresh"])]

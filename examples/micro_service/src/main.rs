@@ -18,7 +18,6 @@ use futures::{StreamExt as _, stream};
 use ordered_by_group::prelude::*;
 
 use crate::args::Args;
-use crate::batch::Batch;
 use crate::broken_pipe::is_broken_pipe;
 use crate::decode::{Message, decode};
 use crate::dump::dump;
@@ -31,9 +30,9 @@ use crate::progress::{Gauge, Progress};
 use crate::refused::Refused;
 use crate::report::Report;
 use crate::store::Store;
+use crate::tally::Tally;
 
 mod args;
-mod batch;
 mod broken_pipe;
 mod checkpoint;
 mod customer;
@@ -51,6 +50,7 @@ mod refused;
 mod report;
 mod state_file;
 mod store;
+mod tally;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -98,7 +98,7 @@ async fn serve_with_progress(args: &Args, input: &Input, store: &Store) -> Resul
 /// Serves every row past the last commit.
 async fn serve(args: &Args, input: &Input, store: &Store, gauge: &Gauge) -> Result<()> {
     let mode = args.mode.unwrap_or(Mode::Hybrid);
-    let mut batch = Batch::after(store.checkpoint(), args.commit_every);
+    let mut tally = Tally::after(store.checkpoint());
 
     stream::iter(input.rows_after(store.checkpoint().row))
         .map(decode)
@@ -106,18 +106,16 @@ async fn serve(args: &Args, input: &Input, store: &Store, gauge: &Gauge) -> Resu
         .ordered_by_group(|message| mode.group(message), args.max_parallel.get())
         .offsets(|message| message.row)
         .try_then(|message| gauge.running(process(message, store)))
-        .try_drive(|(outcome, row)| {
-            let due = batch.add(outcome, row);
+        // A durable commit takes milliseconds, so the rows that finish meanwhile share the next one.
+        .try_drive_chunks(args.max_commit.get(), |outcomes| {
+            let (checkpoint, dead_letters) = tally.add(outcomes);
             async move {
-                match due {
-                    Some(commit) => commit.make_durable(store, gauge).await,
-                    None => Ok(()),
-                }
+                store.commit(checkpoint, dead_letters).await?;
+                gauge.committed(checkpoint.row);
+                Ok(())
             }
         })
-        .await?;
-
-    batch.rest().make_durable(store, gauge).await
+        .await
 }
 
 /// Processes one message. A row that cannot be decoded is an outcome, not an error: it holds nothing up.

@@ -335,7 +335,7 @@ fn options_that_make_no_sense_are_refused() {
     let folder = TempDir::new().unwrap();
     for args in [
         &["--max-parallel", "0"][..],
-        &["--commit-every", "0"],
+        &["--max-commit", "0"],
         &["--mode", "sideways"],
         &["--rows", "10"],
         &["--mode", "hybrid", "--rows", "0"],
@@ -364,7 +364,7 @@ fn help_names_every_option() {
         "--state",
         "--fresh",
         "--max-parallel",
-        "--commit-every",
+        "--max-commit",
         "--mode",
         "--rows",
         "--dump",
@@ -376,7 +376,7 @@ fn help_names_every_option() {
 fn start(state: &Path, data: &Path, max_parallel: usize) -> Run {
     let mut command = micro_service(state, data);
     command
-        .args(["--commit-every", "50"])
+        .args(["--max-commit", "50"])
         .args(["--max-parallel", &max_parallel.to_string()]);
     Run::start(command)
 }

@@ -32,9 +32,9 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value = "128")]
     pub max_parallel: NonZeroUsize,
 
-    /// Commit after this many rows, or after a quarter of a second
+    /// The maximum number of rows that share a commit
     #[arg(long, value_name = "N", default_value = "5000")]
-    pub commit_every: NonZeroU64,
+    pub max_commit: NonZeroUsize,
 
     /// Show what goes wrong if nothing waits for anything, in memory: the state folder is not touched
     #[arg(long, conflicts_with_all = ["state", "fresh"])]

@@ -19,7 +19,6 @@ use ordered_by_group::prelude::*;
 
 use crate::args::Args;
 use crate::bank::Bank;
-use crate::batch::Batch;
 use crate::broken_pipe::is_broken_pipe;
 use crate::checkpoint::Checkpoint;
 use crate::dump::dump;
@@ -28,11 +27,11 @@ use crate::progress::{Gauge, Progress};
 use crate::refused::Refused;
 use crate::report::Report;
 use crate::store::Store;
+use crate::tally::Tally;
 
 mod account;
 mod args;
 mod bank;
-mod batch;
 mod broken_pipe;
 mod checkpoint;
 mod dump;
@@ -43,6 +42,7 @@ mod refused;
 mod report;
 mod state_file;
 mod store;
+mod tally;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -87,7 +87,7 @@ async fn serve_with_progress(args: &Args, log: Log, bank: &Bank, store: &Store) 
 
 /// Serves every row of the log past the last commit.
 async fn serve(args: &Args, log: Log, bank: &Bank, store: &Store, gauge: &Gauge) -> Result<()> {
-    let mut batch = Batch::after(store.checkpoint(), args.commit_every);
+    let mut tally = Tally::after(store.checkpoint());
 
     stream::iter(log.rows_after(store.checkpoint().row))
         .inspect(|_| gauge.admitted())
@@ -97,18 +97,11 @@ async fn serve(args: &Args, log: Log, bank: &Bank, store: &Store, gauge: &Gauge)
         )
         .offsets(|row| row.number)
         .try_then(|row| gauge.running(bank.handle(row).map(Ok)))
-        .try_drive(|(outcome, row)| {
-            let due = batch.add(&outcome, row);
-            async move {
-                match due {
-                    Some(checkpoint) => commit(checkpoint, bank, store, gauge).await,
-                    None => Ok(()),
-                }
-            }
+        // A durable commit takes milliseconds, so the rows that finish meanwhile share the next one.
+        .try_drive_chunks(args.max_commit.get(), |outcomes| {
+            commit(tally.add(&outcomes), bank, store, gauge)
         })
-        .await?;
-
-    commit(batch.rest(), bank, store, gauge).await
+        .await
 }
 
 /// Makes durable what the accounts hold now, together with the fact that every row up to the checkpoint is in them.

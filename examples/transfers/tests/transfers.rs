@@ -190,7 +190,7 @@ fn options_that_make_no_sense_are_refused() {
     for args in [
         &["--transfers", "0"][..],
         &["--max-parallel", "0"],
-        &["--commit-every", "0"],
+        &["--max-commit", "0"],
         &["--unordered", "--fresh"],
         &["--dump", "--seed", "1"],
     ] {
@@ -217,7 +217,7 @@ fn help_names_every_option() {
         "--state",
         "--fresh",
         "--max-parallel",
-        "--commit-every",
+        "--max-commit",
         "--unordered",
         "--dump",
     ] {
@@ -303,7 +303,7 @@ impl Oracle {
 
 fn start(state: &Path, log: Log) -> Run {
     let mut command = transfers(state, log);
-    command.args(["--commit-every", "200", "--max-parallel", "16"]);
+    command.args(["--max-commit", "200", "--max-parallel", "16"]);
     Run::start(command)
 }
 
