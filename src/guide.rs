@@ -26,6 +26,7 @@ pub mod recipes {}
 #[doc(alias = "commit")]
 #[doc(alias = "filter")]
 #[doc(alias = "flat_map")]
+#[doc(alias = "group_commit")]
 #[doc(alias = "kafka")]
 #[doc(alias = "kinesis")]
 #[doc(alias = "rebalance")]
@@ -126,6 +127,16 @@ pub mod many_queues {}
 #[doc(alias = "spawn_blocking")]
 #[doc = include_str!("guide/in_tokio.md")]
 pub mod in_tokio {}
+
+#[doc(alias = "box")]
+#[doc(alias = "dyn")]
+#[doc(alias = "field")]
+#[doc(alias = "generic")]
+#[doc(alias = "impl_trait")]
+#[doc(alias = "return")]
+#[doc(alias = "struct")]
+#[doc = include_str!("guide/handing_on.md")]
+pub mod handing_on {}
 
 #[doc(alias = "FnMut")]
 #[doc(alias = "async_closure")]

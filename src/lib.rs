@@ -42,7 +42,8 @@
 //! | a `Result` | [`try_then`](Ordered::try_then) | [`try_then_unordered`](Ordered::try_then_unordered) |
 //! | a `Result`, and the source yields `Result`s too | [`and_then`](TryOrdered::and_then) | [`and_then_unordered`](TryOrdered::and_then_unordered) |
 //!
-//! The verb returns a stream of results with their offsets. Consume it with `drive` or `try_drive`.
+//! The verb returns a stream of results with their offsets. Consume it with `drive` or `try_drive`, or in chunks with
+//! `drive_chunks` or `try_drive_chunks`.
 //!
 //! # Words
 //!
@@ -162,6 +163,12 @@
 //! meanwhile. The source, in turn, is polled only while a slot is free and the window has room. See
 //! [what stalls](guide::stalls).
 //!
+//! [`drive_chunks`](Running::drive_chunks) and [`try_drive_chunks`](TryRunning::try_drive_chunks) hand over all results that
+//! are there, so that results which finish during one commit [share the next](guide::offsets#commit-in-batches).
+//!
+//! To build the pipeline in one function and drive it in another, return it as `impl` [`Running`] or `impl` [`TryRunning`].
+//! To keep it in a struct, make it a [`BoxRunning`]. See [handing a pipeline on](guide::handing_on).
+//!
 //! # Failures
 //!
 //! `try_then` and `and_then` stop as a serial loop would at its first error. Once a handler has failed, nothing at or past
@@ -187,6 +194,7 @@
 //! | [Graceful shutdown](guide::shutdown) | the process is asked to stop |
 //! | [Many queues](guide::many_queues) | one consumer is not enough |
 //! | [In tokio](guide::in_tokio) | you spawn the pipeline, or handlers compute |
+//! | [Handing a pipeline on](guide::handing_on) | you build it in one function, and drive, keep or test it elsewhere |
 //! | [Closures that compile](guide::closures) | rustc rejects the pipeline |
 //! | [Logs and metrics](guide::logs) | you want to see what it is doing |
 //! | [Testing](guide::testing) | you test your own pipeline |
