@@ -91,6 +91,22 @@ async fn a_chunk_that_is_there_is_not_waited_with() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_pause_in_the_closure_makes_fewer_and_larger_chunks() {
+    let mut lens = vec![];
+    one_each_ms(100)
+        .try_drive_chunks(50, |chunk| {
+            lens.push(chunk.len());
+            async {
+                let commit = async { Ok(()) };
+                tokio::join!(commit, sleep(ms(20))).0
+            }
+        })
+        .await
+        .unwrap();
+    assert_eq!(lens, [1, 20, 20, 20, 20, 19]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_chunk_has_at_most_max_and_one_that_gathers_at_most_the_window() {
     for (max, look_ahead, expected) in [
         (50, 1_024, vec![1, 50, 50, 49]),
