@@ -134,6 +134,34 @@ async fn a_chunk_has_at_most_max_and_one_that_gathers_at_most_the_window() {
 }
 
 #[test]
+fn all_that_has_gathered_in_the_window_is_one_chunk() {
+    let consumed = Gates::new(|_| 0);
+    let consume = consumed.clone();
+    let lens = RefCell::new(vec![]);
+    let lens_ref = &lens;
+    let mut task = spawn(
+        stream::iter(0..3_000)
+            .ordered_by_group(|n| *n, 4)
+            .look_ahead(1_000)
+            .then(ready)
+            .drive_chunks(usize::MAX, move |chunk: Vec<(u32, u64)>| {
+                lens_ref.borrow_mut().push(chunk.len());
+                consume.handle(chunk[0].0).map(drop)
+            }),
+    );
+    assert_pending!(task.poll());
+    while task.is_woken() {
+        assert_pending!(task.poll());
+    }
+    let first = lens.borrow()[0];
+    consumed.open(0);
+    assert_pending!(task.poll());
+    let next = lens.borrow()[1];
+    assert_eq!(consumed.called(), [0, first as u32]);
+    assert!(next >= 1_000, "{next}");
+}
+
+#[test]
 fn results_come_in_source_order_in_one_chunk_after_the_other() {
     let gates = Gates::default();
     let handle = gates.clone();

@@ -62,17 +62,23 @@ impl<S, C, CFut, T, E> Chunks<S, C, CFut, T, E> {
                 *this.has_finished = true;
                 return Poll::Ready(Err(error));
             }
-            // It may have said so to let the task's neighbours go on, so it is not asked again in this poll.
+            let gathered = this.consumer.finished();
+            let mut has_given = false;
             while !said_pending && this.consumer.has_stream() && this.chunk.len() < *this.max {
                 match this.consumer.as_mut().poll_next(cx) {
                     Poll::Ready(Some(item)) => match sort(item) {
-                        Ok(result) => this.chunk.push(result),
+                        Ok(result) => {
+                            this.chunk.push(result);
+                            has_given = true;
+                        }
                         Err(error) => {
                             *this.error = Some(error);
                             this.consumer.as_mut().stop();
                         }
                     },
                     Poll::Ready(None) => {}
+                    // It may say so to let the task's neighbours go on. So it is asked again only for what had gathered.
+                    Poll::Pending if has_given && this.chunk.len() < gathered => has_given = false,
                     Poll::Pending => said_pending = true,
                 }
             }

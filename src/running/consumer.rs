@@ -97,6 +97,14 @@ impl<S, C, CFut> Consumer<S, C, CFut> {
         self.stream.is_some()
     }
 
+    /// How many results the stream has kept.
+    pub(crate) fn finished(&self) -> usize
+    where
+        S: Running,
+    {
+        self.stream.as_ref().map_or(0, Running::finished)
+    }
+
     /// Drops all that is admitted.
     pub(crate) fn stop(self: Pin<&mut Self>) {
         self.project().stream.set(None);
