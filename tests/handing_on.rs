@@ -12,7 +12,9 @@ use std::rc::Rc;
 use futures::stream::FusedStream;
 use futures::{FutureExt as _, Stream, StreamExt as _, stream};
 use ordered_by_group::prelude::*;
-use ordered_by_group::{BoxRunning, LocalBoxRunning, Running, TryRunning, Unordered};
+use ordered_by_group::{
+    Access, BoxRunning, LocalBoxRunning, Running, TryRunning, Unordered, can_run_together,
+};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -381,12 +383,42 @@ async fn boxed_pipelines_of_different_types_are_of_one_type() {
             .offsets(|word| word.0)
             .then(handle)
             .boxed_running(),
+        words(&text)
+            .ordered_by_access(|word| [Access::Shared(word.0.len())], 2)
+            .offsets(|word| word.0)
+            .then(handle)
+            .boxed_running(),
+        words(&text)
+            .ordered_unless(|_| (), can_run_together::never, 2)
+            .offsets(|word| word.0)
+            .partitions(|word| word.0.len())
+            .then(handle)
+            .boxed_running(),
         // Twice, too.
         then(&text).boxed_running().boxed_running(),
     ];
     for pipeline in pipelines {
         assert_eq!(driven(pipeline).await, 4);
     }
+}
+
+#[cfg(feature = "tokio")]
+#[tokio::test]
+async fn pipelines_that_run_on_the_workers_are_returned_taken_and_kept() {
+    fn pipeline() -> impl Running<Item = (u32, u64), Offset = u64> {
+        stream::iter([1, 2, 1, 3])
+            .ordered_by_group(|n| *n, 4)
+            .spawned()
+            .then(|n| async move { n })
+    }
+
+    let run = tokio::spawn(async {
+        let mut boxed = pipeline().boxed_running();
+        assert_eq!(driven(pipeline()).await, 4);
+        assert_eq!(driven_in_chunks(&mut boxed).await, 4);
+        assert!(boxed.is_terminated());
+    });
+    run.await.unwrap();
 }
 
 #[test]
