@@ -41,7 +41,7 @@ use crate::engine::sealed::Sealed;
 ///
 /// Its methods consume the stream and show what it is doing. Use it as a bound to return a pipeline from a function, to
 /// write a function for any pipeline, or, [boxed](Self::boxed_running), to keep one in a struct. `impl Stream` would
-/// hide these methods.
+/// hide these methods. See [handing a pipeline on](crate::guide::handing_on).
 ///
 /// `Item` is what the stream emits: `(R, O)`, `(R, Unordered<O>)`, or a `Result` of one of them, for results `R` and offsets
 /// `O`. `Offset` is `O` in all of them. For streams that can fail, [`TryRunning`] adds `try_drive` and `try_drive_chunks`.

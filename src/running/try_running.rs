@@ -82,7 +82,8 @@ pub trait TryRunning: Running {
     /// handlers running while the closure's future is pending. This is group commit without a timer, as in
     /// [`drive_chunks`](Running::drive_chunks).
     ///
-    /// In source order, committing the offset of the last result of a chunk commits the whole chunk.
+    /// In source order, committing the offset of the last result of a chunk commits the whole chunk. See
+    /// [commits in batches](crate::guide::offsets#commit-in-batches).
     ///
     /// # Errors
     ///
