@@ -41,6 +41,20 @@ pub mod offsets {}
 #[doc = include_str!("guide/delivery.md")]
 pub mod delivery {}
 
+#[doc(alias = "checkpoint")]
+#[doc(alias = "commit")]
+#[doc(alias = "exactly_once")]
+#[doc(alias = "fence")]
+#[doc(alias = "fluvio")]
+#[doc(alias = "hand_over")]
+#[doc(alias = "kafka")]
+#[doc(alias = "kinesis")]
+#[doc(alias = "outbox")]
+#[doc(alias = "rebalance")]
+#[doc(alias = "revoke")]
+#[doc = include_str!("guide/positions.md")]
+pub mod positions {}
+
 #[doc(alias = "priority")]
 #[doc(alias = "watermark")]
 #[doc = include_str!("guide/order_of_results.md")]

@@ -183,6 +183,7 @@
 //! | [Recipes](guide::recipes) | you want a time-out, dead letters, a pause, a limit per customer, a barrier, and a dozen more |
 //! | [Offsets and commits](guide::offsets) | you commit positions, use Kafka, commit in batches, filter, or split records |
 //! | [What a crash repeats or loses](guide::delivery) | you choose between at least once, at most once and exactly once |
+//! | [Positions](guide::positions) | a slow item would make a crash repeat thousands, or a partition moves to another process |
 //! | [The order of the results](guide::order_of_results) | you choose between source order and completion order |
 //! | [Acknowledgements](guide::acknowledgements) | your broker wants one for each message: SQS, JetStream, RabbitMQ, MQTT |
 //! | [Several keys](guide::several_keys) | an item touches two accounts, or only reads one |
@@ -206,6 +207,7 @@ mod engine;
 #[cfg(doc)]
 pub mod guide;
 pub mod parts;
+pub mod positions;
 mod running;
 mod settings;
 mod stream_ext;

@@ -1,0 +1,327 @@
+//! Lease: one partition, from the moment it is given to a process to the moment it is given up.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+
+use crate::positions::ledger::Ledger;
+use crate::positions::sleepers::Sleepers;
+use crate::positions::{Commit, Done, Drain, Drained, Position};
+
+/// One partition of a log, from the moment it is given to a process to the moment it is given up.
+///
+/// The lease hands out a [`Position`] for each item that is read, learns from it what became of the item, and says what to
+/// [commit](Self::commit). If the partition is given up and later given back, that is a new lease. Whatever still happens to
+/// items of the old one cannot touch it. To end a lease, [fence](Self::fence) it: if you only drop it, its handlers run on.
+///
+/// `P` is the partition, of any type: a number, a name, or `()` if there is one only. All methods can be called from any
+/// thread. They take a lock for a moment, and never call code of yours or wake a task while they hold it.
+///
+/// ```
+/// use ordered_by_group::positions::{Done, Lease};
+///
+/// let lease = Lease::new("orders", Some(7), Done::default());
+/// let seven = lease.read(7).expect("not done before");
+/// let eight = lease.read(8).expect("not done before");
+///
+/// eight.settle(true);
+/// assert_eq!(lease.commit().map(|commit| commit.next), Some(7)); // 7 holds it back; 8 is in `done`
+/// seven.settle(true);
+/// assert_eq!(lease.commit().map(|commit| commit.next), Some(9));
+/// ```
+#[doc(alias = "assignment")]
+#[doc(alias = "claim")]
+#[doc(alias = "shard")]
+pub struct Lease<P> {
+    partition: P,
+    epoch: u64,
+    /// The same as in the state, to be seen without the lock.
+    is_fenced: AtomicBool,
+    state: Mutex<State>,
+}
+
+struct State {
+    ledger: Ledger,
+    drain: Option<Drain>,
+    is_fenced: bool,
+    /// The handlers that `run` has started and that still exist. They are woken by the fence.
+    handlers: Sleepers,
+    /// Who waits until the lease is drained.
+    waiting: Sleepers,
+}
+
+/// To be woken without a lock.
+#[must_use]
+struct ToWake(Vec<Waker>);
+
+impl<P> Lease<P> {
+    /// Begins a lease of a partition at the position `next`, the next offset to read.
+    ///
+    /// `next` and `done` are what the last [`Commit`] of the partition says. `done` comes from [`Done::decode`], or is
+    /// [`Done::default()`] if you do not store it.
+    ///
+    /// With `next` of `None`, the partition was never committed. Its position is then the first offset that is read, wherever
+    /// you begin to read.
+    pub fn new(partition: P, next: Option<i64>, done: Done) -> Arc<Self> {
+        static EPOCHS: AtomicU64 = AtomicU64::new(1);
+        Arc::new(Self {
+            partition,
+            epoch: EPOCHS.fetch_add(1, Ordering::Relaxed),
+            is_fenced: AtomicBool::new(false),
+            state: Mutex::new(State {
+                ledger: Ledger::new(next, done),
+                drain: None,
+                is_fenced: false,
+                handlers: Sleepers::default(),
+                waiting: Sleepers::default(),
+            }),
+        })
+    }
+
+    /// Returns the partition.
+    pub fn partition(&self) -> &P {
+        &self.partition
+    }
+
+    /// Returns the number of this lease. It rises from lease to lease, and no other lease of this process has it.
+    ///
+    /// It tells the leases of a partition apart, for instance in [`partitions`](crate::Ordered::partitions). It is not a fencing
+    /// token, because another process counts for itself.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// Takes note that an item was read, and returns its position. `None` means: do not hand this item out.
+    ///
+    /// Call it once for each item, in front of the operator. Offsets must rise; they may have gaps. It returns `None` if
+    ///
+    /// - the item was done before: it is in [`Done`] or before the position;
+    /// - the offset is not above the last one that was read: the item was handed out already;
+    /// - the lease drains or is fenced: the next lease hands the item out.
+    ///
+    /// An item that you filter out must be read and settled like any other, or the position stands still before it.
+    #[must_use = "an item whose position is dropped counts as left, and holds back the position for good"]
+    pub fn read(self: &Arc<Self>, offset: i64) -> Option<Position<P>> {
+        let number = {
+            let mut state = self.lock();
+            if state.drain.is_some() || state.is_fenced {
+                return None;
+            }
+            state.ledger.read(offset)?
+        };
+        Some(Position::new(Arc::clone(self), offset, number))
+    }
+
+    /// Returns the position, if there is one: the next offset to read after a crash, everything before it being done.
+    pub fn next(&self) -> Option<i64> {
+        self.lock().ledger.next()
+    }
+
+    /// Returns how many items are handed out and not settled. It is 0 once the lease is fenced.
+    #[doc(alias = "gauge")]
+    #[doc(alias = "metrics")]
+    pub fn in_flight(&self) -> usize {
+        self.lock().in_flight()
+    }
+
+    /// Returns how many items were left.
+    ///
+    /// If it is not 0 in a lease that does not drain, the position stands still until the partition has a new lease. That
+    /// is worth an alarm, or a new lease: see [what is left](crate::guide::positions#what-is-left).
+    #[doc(alias = "gauge")]
+    #[doc(alias = "metrics")]
+    pub fn left(&self) -> usize {
+        self.lock().ledger.left()
+    }
+
+    /// Returns what to commit, if it has changed since the last commit that was [confirmed](Self::confirm).
+    ///
+    /// Call it as often as you want to commit, such as once a second. It changes nothing: if a commit fails, the next call
+    /// returns the same, and what has changed since.
+    ///
+    /// If the partition was never committed, the first offset that is read is worth a commit too. It is the place to begin
+    /// again after a crash, whatever the log would do without a position.
+    ///
+    /// It returns what was done until the fence even after the fence. So fence, then commit, then give the partition
+    /// up. If you have lost the partition already, do not commit.
+    ///
+    /// It takes O(n) for n items that were read past the position, [less than 0.1 ms](crate::guide::positions#what-it-costs)
+    /// for 100,000, and next to nothing if nothing has changed.
+    pub fn commit(&self) -> Option<Commit> {
+        let state = self.lock();
+        let done = state.ledger.to_commit()?;
+        Some(Commit {
+            next: state.ledger.next()?,
+            done,
+            epoch: self.epoch,
+            changes: state.ledger.changes(),
+        })
+    }
+
+    /// Takes note that a commit was written, so that [`commit`](Self::commit) returns only what changes from now on.
+    ///
+    /// Call it only when the log or the database has said yes. A commit that is older than one confirmed before changes
+    /// nothing, and neither does one of another lease.
+    pub fn confirm(&self, commit: &Commit) {
+        if commit.epoch == self.epoch {
+            self.lock().ledger.confirm(commit.changes);
+        }
+    }
+
+    /// Begins to give the partition up. From now on [`read`](Self::read) returns `None`; what was handed out is finished, or
+    /// left if it waits, as `how` says.
+    ///
+    /// There is no way back, since the next lease of the partition may already count on it. From
+    /// [`Admitted`](Drain::Admitted) it can be changed to [`Running`](Drain::Running), but not the other way round.
+    ///
+    /// Then await [`drained`](Self::drained), with a deadline.
+    pub fn drain(&self, how: Drain) {
+        let mut state = self.lock();
+        if state.drain != Some(Drain::Running) {
+            state.drain = Some(how);
+        }
+    }
+
+    /// Waits until nothing of this lease is in flight, and no handler that [`run`](Position::run) has started is left.
+    ///
+    /// It completes at once if that is so already. Call [`drain`](Self::drain) or [`fence`](Self::fence) first; otherwise
+    /// more may be read before you look.
+    ///
+    /// After a fence, it waits until each running handler has been dropped at the await where it is. From then on, nothing of
+    /// this lease runs in this process. A handler that does not await, or whose stream is not polled, cannot be stopped, so put
+    /// a deadline around it.
+    ///
+    /// Any number of tasks may wait. It needs no runtime.
+    pub fn drained(&self) -> Drained<'_, P> {
+        Drained::new(self)
+    }
+
+    /// Ends the lease. Nothing that happens to its items from now on counts.
+    ///
+    /// Handlers that [`run`](Position::run) has started are woken and dropped at the await where they are. Those that have
+    /// not started never do. Whoever waits for [`drained`](Self::drained) waits only for the running handlers. What was
+    /// settled before can still be [committed](Self::commit).
+    ///
+    /// Call it at the deadline of a drain, and at once if the partition is lost.
+    #[doc(alias = "abort")]
+    #[doc(alias = "cancel")]
+    #[doc(alias = "revoke")]
+    pub fn fence(&self) {
+        let (handlers, waiting) = {
+            let mut state = self.lock();
+            state.is_fenced = true;
+            self.is_fenced.store(true, Ordering::Release);
+            let handlers = ToWake(state.handlers.take_all());
+            (handlers, state.waiting_if_drained())
+        };
+        handlers.wake();
+        waiting.wake();
+    }
+
+    pub(super) fn is_fenced(&self) -> bool {
+        self.is_fenced.load(Ordering::Acquire)
+    }
+
+    pub(super) fn settle(&self, number: u64, done: bool) {
+        let waiting = {
+            let mut state = self.lock();
+            if state.is_fenced {
+                return;
+            }
+            state.ledger.settle(number, done);
+            state.waiting_if_drained()
+        };
+        waiting.wake();
+    }
+
+    /// The key of a handler that may start now.
+    pub(super) fn start_handler(&self) -> Option<usize> {
+        let mut state = self.lock();
+        let may_start = !state.is_fenced && state.drain != Some(Drain::Running);
+        may_start.then(|| state.handlers.enter())
+    }
+
+    /// Has the fence wake a handler. `false` if it has come already.
+    pub(super) fn wake_by_fence(&self, handler: usize, waker: Waker) -> bool {
+        let _before = {
+            let mut state = self.lock();
+            if state.is_fenced {
+                return false;
+            }
+            state.handlers.sleep(handler, waker)
+        };
+        true
+    }
+
+    pub(super) fn end_handler(&self, handler: usize) {
+        let (_waker, waiting) = {
+            let mut state = self.lock();
+            let waker = state.handlers.leave(handler);
+            (waker, state.waiting_if_drained())
+        };
+        waiting.wake();
+    }
+
+    /// Whether the lease is drained. If not, the waker is called when it is.
+    pub(super) fn poll_drained(&self, key: &mut Option<usize>, waker: Waker) -> bool {
+        let _before = {
+            let mut state = self.lock();
+            if state.is_drained() {
+                return true;
+            }
+            let key = *key.get_or_insert_with(|| state.waiting.enter());
+            state.waiting.sleep(key, waker)
+        };
+        false
+    }
+
+    pub(super) fn wait_no_more(&self, key: usize) {
+        let _waker = self.lock().waiting.leave(key);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing that can panic is called under the lock.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn in_flight(&self) -> usize {
+        if self.is_fenced {
+            return 0;
+        }
+        self.ledger.in_flight()
+    }
+
+    fn is_drained(&self) -> bool {
+        self.in_flight() == 0 && self.handlers.is_empty()
+    }
+
+    fn waiting_if_drained(&mut self) -> ToWake {
+        if !self.is_drained() {
+            return ToWake(Vec::new());
+        }
+        ToWake(self.waiting.take_all())
+    }
+}
+
+impl ToWake {
+    fn wake(self) {
+        self.0.into_iter().for_each(Waker::wake);
+    }
+}
+
+impl<P> fmt::Debug for Lease<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.lock();
+        f.debug_struct("Lease")
+            .field("epoch", &self.epoch)
+            .field("next", &state.ledger.next())
+            .field("in_flight", &state.in_flight())
+            .field("left", &state.ledger.left())
+            .field("drain", &state.drain)
+            .field("is_fenced", &state.is_fenced)
+            .finish_non_exhaustive()
+    }
+}
