@@ -350,7 +350,9 @@ where
             return self.idle();
         }
         if let Some(emitted) = self.window.emit() {
-            self.tally.leave_kept(self.budget.is_touched());
+            if self.tally.leave_kept(self.budget.is_touched()) {
+                self.publish();
+            }
             return Turn::Emit(emitted);
         }
         self.end()

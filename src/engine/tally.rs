@@ -5,7 +5,10 @@ use std::sync::Arc;
 use crate::engine::watch::{Board, Snapshot, Watch};
 
 /// How many results come out one after the other before the operator gives way to its task's neighbours.
-pub(crate) const RESULTS_PER_TURN: u32 = 256;
+const RESULTS_PER_TURN: u32 = 256;
+
+/// After how many results that do not count for the turn they are shown.
+const RESULTS_PER_PUBLICATION: u64 = 256;
 
 /// Counts as little as it can on the way of an item: what goes through at once is known from the results.
 pub(crate) struct Tally {
@@ -57,11 +60,14 @@ impl Tally {
         self.turn -= 1;
     }
 
-    /// A result comes out that was kept. It counts for the turn if anything was done in this poll.
-    pub(crate) fn leave_kept(&mut self, counts: bool) {
+    /// A result comes out that was kept. It counts for the turn if anything was done in this poll. Says whether it is time to
+    /// show so: what does not count for the turn makes no pause.
+    #[must_use]
+    pub(crate) fn leave_kept(&mut self, counts: bool) -> bool {
         self.left += 1;
         self.turn -= u32::from(counts);
         self.uncounted += u64::from(!counts);
+        self.is_watched() && self.uncounted % RESULTS_PER_PUBLICATION == 0
     }
 
     /// An item has failed, or the source.
@@ -137,9 +143,9 @@ mod tests {
     fn results_for_which_nothing_was_done_do_not_count() {
         let mut tally = Tally::new(None);
         for _ in 0..RESULTS_PER_TURN {
-            tally.leave_kept(false);
+            let _ = tally.leave_kept(false);
             assert!(!tally.has_given_enough());
-            tally.leave_kept(true);
+            let _ = tally.leave_kept(true);
         }
         assert!(tally.has_given_enough());
         tally.pause();

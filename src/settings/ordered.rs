@@ -95,7 +95,8 @@ impl<St, By, Off, P, X> Ordered<St, By, Off, P, X> {
     /// old the oldest unfinished item. For metrics, progress and alarms, which look from outside while `try_drive` owns the
     /// stream.
     ///
-    /// Without it, a stream pays nothing. With it, it pays for each time that it goes to sleep. The last one that is set counts.
+    /// With it, a stream pays each time that it goes to sleep, and a little for each item that has to wait. If several are set,
+    /// the last one counts.
     ///
     /// ```
     /// use futures::stream;
