@@ -159,15 +159,24 @@ pub mod handing_on {}
 #[doc = include_str!("guide/closures.md")]
 pub mod closures {}
 
-#[doc(alias = "gauge")]
-#[doc(alias = "lag")]
-#[doc(alias = "metrics")]
 #[doc(alias = "observability")]
-#[doc(alias = "prometheus")]
+#[doc(alias = "opentelemetry")]
 #[doc(alias = "span")]
 #[doc(alias = "tracing")]
 #[doc = include_str!("guide/logs.md")]
 pub mod logs {}
+
+#[doc(alias = "alarm")]
+#[doc(alias = "gauge")]
+#[doc(alias = "lag")]
+#[doc(alias = "liveness")]
+#[doc(alias = "observability")]
+#[doc(alias = "opentelemetry")]
+#[doc(alias = "progress")]
+#[doc(alias = "prometheus")]
+#[doc(alias = "watchdog")]
+#[doc = include_str!("guide/metrics.md")]
+pub mod metrics {}
 
 #[doc(alias = "mock")]
 #[doc(alias = "start_paused")]

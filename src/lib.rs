@@ -197,7 +197,8 @@
 //! | [In tokio](guide::in_tokio) | you spawn the pipeline, or handlers compute |
 //! | [Handing a pipeline on](guide::handing_on) | you build it in one function, and drive, keep or test it elsewhere |
 //! | [Closures that compile](guide::closures) | rustc rejects the pipeline |
-//! | [Logs and metrics](guide::logs) | you want to see what it is doing |
+//! | [Logs and traces](guide::logs) | you want log lines or spans that name the group and the offset |
+//! | [Metrics and alarms](guide::metrics) | you want to see what it is doing, and to hear when it stands still |
 //! | [Testing](guide::testing) | you test your own pipeline |
 
 #![forbid(unsafe_code)]

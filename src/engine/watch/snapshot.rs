@@ -5,7 +5,7 @@ use std::time::Duration;
 /// What the streams of a [`Monitor`](crate::Monitor) were doing when each of them went to sleep last: the figures of all of
 /// them added up, and the maximum where the field says so.
 ///
-/// [Logs and metrics](crate::guide::logs) says what each figure means when it is high, and what to do.
+/// [Metrics and alarms](crate::guide::metrics) says what each figure means when it is high, and what to do.
 ///
 /// ```
 /// use futures::{FutureExt as _, StreamExt as _, stream};
