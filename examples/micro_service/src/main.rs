@@ -102,10 +102,10 @@ async fn serve(args: &Args, input: &Input, store: &Store, gauge: &Gauge) -> Resu
 
     stream::iter(input.rows_after(store.checkpoint().row))
         .map(decode)
-        .inspect(|_| gauge.admitted())
         .ordered_by_group(|message| mode.group(message), args.max_parallel.get())
         .offsets(|message| message.row)
-        .try_then(|message| gauge.running(process(message, store)))
+        .monitor(gauge.monitor())
+        .try_then(|message| process(message, store))
         // A durable commit takes milliseconds, so the rows that finish meanwhile share the next one.
         .try_drive_chunks(args.max_commit.get(), |outcomes| {
             let (checkpoint, dead_letters) = tally.add(outcomes);

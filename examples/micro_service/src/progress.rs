@@ -2,21 +2,19 @@
 
 use std::cell::Cell;
 use std::convert::Infallible;
-use std::future::Future;
 use std::io::{IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
 
 use indicatif::{HumanCount, ProgressBar, ProgressFinish, ProgressStyle};
+use ordered_by_group::{Monitor, Snapshot};
 use tokio::time::{Interval, MissedTickBehavior};
 
-/// Counts how far the rows are. The handlers and the consumer update it.
+/// How far the rows are: what the monitor shows, and what is committed.
 pub struct Gauge {
     started: Instant,
     committed_before: u64,
     committed: Cell<u64>,
-    admitted: Cell<u64>,
-    begun: Cell<u64>,
-    finished: Cell<u64>,
+    monitor: Monitor,
 }
 
 impl Gauge {
@@ -25,38 +23,33 @@ impl Gauge {
             started: Instant::now(),
             committed_before,
             committed: Cell::new(committed_before),
-            admitted: Cell::default(),
-            begun: Cell::default(),
-            finished: Cell::default(),
+            monitor: Monitor::new(),
         }
     }
 
-    pub fn admitted(&self) {
-        self.admitted.set(self.admitted.get() + 1);
-    }
-
-    pub async fn running<F: Future>(&self, handler: F) -> F::Output {
-        self.begun.set(self.begun.get() + 1);
-        let output = handler.await;
-        self.finished.set(self.finished.get() + 1);
-        output
+    pub fn monitor(&self) -> &Monitor {
+        &self.monitor
     }
 
     pub fn committed(&self, row: u64) {
         self.committed.set(row);
     }
 
-    fn line(&self) -> String {
-        let finished = self.finished.get();
-        let rate = finished as f64 / self.started.elapsed().as_secs_f64();
+    fn line(&self, now: &Snapshot) -> String {
+        let rate = handled(now) as f64 / self.started.elapsed().as_secs_f64();
         format!(
             "{} rows/s, {} running, {} waiting, committed row {}",
             HumanCount(rate as u64),
-            self.begun.get() - finished,
-            HumanCount(self.admitted.get() - self.begun.get()),
+            now.running,
+            HumanCount(now.waiting as u64),
             HumanCount(self.committed.get()),
         )
     }
+}
+
+/// Rows whose results have come out, or wait for their turn.
+fn handled(now: &Snapshot) -> u64 {
+    now.emitted_total + now.finished as u64
 }
 
 pub struct Progress {
@@ -84,13 +77,14 @@ impl Progress {
         let mut ticks = self.ticks();
         loop {
             ticks.tick().await;
-            let done = gauge.committed_before + gauge.finished.get();
+            let now = gauge.monitor.snapshot();
+            let (done, line) = (gauge.committed_before + handled(&now), gauge.line(&now));
             match &self.bar {
                 Some(bar) => {
                     bar.set_position(done);
-                    bar.set_message(gauge.line());
+                    bar.set_message(line);
                 }
-                None => say(&format!("{:3} %, {}", 100 * done / self.rows, gauge.line())),
+                None => say(&format!("{:3} %, {line}", 100 * done / self.rows)),
             }
         }
     }

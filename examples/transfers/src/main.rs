@@ -14,7 +14,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Parser as _;
-use futures::{FutureExt as _, StreamExt as _, stream};
+use futures::{FutureExt as _, stream};
 use ordered_by_group::prelude::*;
 
 use crate::args::Args;
@@ -90,13 +90,13 @@ async fn serve(args: &Args, log: Log, bank: &Bank, store: &Store, gauge: &Gauge)
     let mut tally = Tally::after(store.checkpoint());
 
     stream::iter(log.rows_after(store.checkpoint().row))
-        .inspect(|_| gauge.admitted())
         .ordered_by_access(
             |row| row.entry.accesses().filter(|_| !args.unordered),
             args.max_parallel.get(),
         )
         .offsets(|row| row.number)
-        .try_then(|row| gauge.running(bank.handle(row).map(Ok)))
+        .monitor(gauge.monitor())
+        .try_then(|row| bank.handle(row).map(Ok))
         // A durable commit takes milliseconds, so the rows that finish meanwhile share the next one.
         .try_drive_chunks(args.max_commit.get(), |outcomes| {
             commit(tally.add(&outcomes), bank, store, gauge)

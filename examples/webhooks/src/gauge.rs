@@ -6,21 +6,21 @@ use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use indicatif::HumanCount;
+use ordered_by_group::Monitor;
 use tokio::time::MissedTickBehavior;
 
 use crate::delivery::Outcome;
 
 pub struct Gauge {
     started: Instant,
+    monitor: Monitor,
     counts: Cell<Counts>,
 }
 
 #[derive(Clone, Copy, Default)]
 pub struct Counts {
-    /// Deliveries between their first attempt and their outcome.
-    pub running: u64,
     /// Requests that have no answer yet.
-    pub sending: u64,
+    pub sending: usize,
     pub retries: u64,
     pub delivered: u64,
     pub given_up: u64,
@@ -32,6 +32,7 @@ impl Gauge {
     pub fn start() -> Self {
         Self {
             started: Instant::now(),
+            monitor: Monitor::new(),
             counts: Cell::default(),
         }
     }
@@ -44,11 +45,8 @@ impl Gauge {
         self.counts.get()
     }
 
-    pub async fn running<F: Future>(&self, handler: F) -> F::Output {
-        self.change(|counts| counts.running += 1);
-        let output = handler.await;
-        self.change(|counts| counts.running -= 1);
-        output
+    pub fn monitor(&self) -> &Monitor {
+        &self.monitor
     }
 
     pub async fn sending<F: Future>(&self, request: F) -> F::Output {
@@ -99,7 +97,7 @@ impl Gauge {
             HumanCount(counts.delivered),
             HumanCount(counts.given_up),
             counts.sending,
-            counts.running - counts.sending,
+            self.monitor.snapshot().running - counts.sending,
             HumanCount(counts.committed as u64),
         )
     }

@@ -69,7 +69,8 @@ async fn serve(args: &Args, courier: &Courier<'_>, gauge: &Gauge) -> Result<()> 
     stream::iter(Delivery::all(args))
         .ordered_by_group(|delivery| delivery.endpoint, args.max_parallel)
         .offsets(|delivery| delivery.number)
-        .try_then_unordered(|delivery| gauge.running(courier.deliver(delivery)))
+        .monitor(gauge.monitor())
+        .try_then_unordered(|delivery| courier.deliver(delivery))
         .try_drive(|(outcome, offset)| {
             gauge.outcome(outcome);
             // Here a service would make its position durable.
