@@ -11,12 +11,15 @@ use crate::engine::watch::{Board, Snapshot};
 /// Give it to the settings with [`monitor`](crate::Ordered::monitor), keep a clone, and read it at any time and from any thread,
 /// also while `try_drive` owns the stream. Clones show the same. Several streams may share a monitor: it adds them up.
 ///
-/// A stream publishes its figures each time it goes to sleep, and after at most 256 results. Between two polls nothing
-/// changes, so after a poll that returned `Pending`, the figures are exact. A stream that has ended or was dropped adds nothing
-/// to the gauges; the totals stay. After a panic, the figures stay as they were until the stream is dropped.
+/// A stream publishes its figures each time it goes to sleep, and after at most 256 results; those that were finished while
+/// the consumer was busy do not count. Between two polls nothing changes, so after a poll that returned `Pending`, the figures
+/// are exact. A stream that has ended or was dropped adds nothing to the gauges; the totals stay. After a panic, the figures
+/// stay as they were until the stream is dropped.
 ///
-/// A stream without a monitor pays nothing for it; a stream with one pays for each time that it goes to sleep, not for each
-/// item.
+/// A stream without a monitor pays nothing for it. A stream with one pays for each time that it goes to sleep and for each
+/// item that has to wait, not for an item that goes through at once.
+///
+/// [Metrics and alarms](crate::guide::metrics) says what the figures mean, and how to export them.
 ///
 /// ```
 /// use std::time::{Duration, Instant};
