@@ -2,6 +2,8 @@
 
 use ordered_by_group::Snapshot;
 
+use self::Kind::{Counter, Gauge};
+
 /// Both exporters put `ordered_by_group` before the name. Prometheus adds the unit if it is seconds, and `_total` to a counter:
 /// `ordered_by_group.in_queue` is its `ordered_by_group_in_queue_seconds_total`.
 ///
@@ -21,8 +23,6 @@ pub enum Kind {
     Gauge,
     Counter,
 }
-
-use Kind::{Counter, Gauge};
 
 /// The maxima of [`Times`](ordered_by_group::Times) are left out: they never go down, so they say nothing of the present.
 pub static FIGURES: [Figure; 13] = [
