@@ -6,14 +6,14 @@
 //! | parameter | bound | what it is |
 //! |---|---|---|
 //! | `By` | [`Order`] | which items may run together: [`ByGroup`], [`ByAccess`], [`Unless`] |
-//! | `Off` | [`ReadOffset`] | how an item's offset is read: [`Position`], [`Offsets`] |
+//! | `Off` | [`ReadOffset`] | how an item's offset is read: [`Counted`], [`Offsets`] |
 //! | `P` | [`Partitions`] | how an item's partition is read: [`Whole`], [`ByPartition`] |
 //! | `X` | [`Run`], [`RunWith`] | where handlers run: [`InTask`] |
 //! | `W` | [`Window`] | which result is emitted next: [`SourceOrder`], [`CompletionOrder`], and one of each for partitions |
 //! | `M` | [`Read`] | whether the source can fail: [`Plain`], [`Fallible`] |
 
 pub use crate::engine::hashing::{Given, HashKeys, Wary};
-pub use crate::engine::item::offsets::{Offsets, Position, ReadOffset};
+pub use crate::engine::item::offsets::{Counted, Offsets, ReadOffset};
 pub use crate::engine::item::partitions::{ByPartition, Partitions, Whole};
 pub use crate::engine::item::source::{Fallible, Plain, Read};
 pub use crate::engine::item::verdict::{Always, Tried, Verdict};

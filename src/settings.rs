@@ -11,7 +11,7 @@ pub use self::ordered::Ordered;
 pub use self::try_ordered::TryOrdered;
 
 use crate::engine::fold::{Fold, Limits};
-use crate::engine::item::offsets::{Offsets, Position};
+use crate::engine::item::offsets::{Counted, Offsets};
 use crate::engine::item::partitions::{ByPartition, Whole};
 use crate::engine::order::Order;
 use crate::engine::run::{InTask, RunWith};
@@ -28,7 +28,7 @@ pub(crate) struct Settings<St, By, Off, P, X> {
     board: Option<Arc<Board>>,
 }
 
-impl<St, By> Settings<St, By, Position, Whole, InTask> {
+impl<St, By> Settings<St, By, Counted, Whole, InTask> {
     #[track_caller]
     pub(crate) fn new(stream: St, order: By, max_parallel: usize) -> Self {
         assert!(
@@ -38,7 +38,7 @@ impl<St, By> Settings<St, By, Position, Whole, InTask> {
         Self {
             stream,
             order,
-            offsets: Position::new(),
+            offsets: Counted::new(),
             partitions: Whole,
             run: InTask,
             limits: Limits {

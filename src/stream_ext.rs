@@ -3,7 +3,7 @@
 use futures_core::Stream;
 
 use crate::engine::hashing::Wary;
-use crate::engine::item::offsets::Position;
+use crate::engine::item::offsets::Counted;
 use crate::engine::item::partitions::Whole;
 use crate::engine::order::{Access, ByAccess, ByGroup, Each, Exclusively, Unless};
 use crate::engine::run::InTask;
@@ -55,7 +55,7 @@ pub trait StreamExt: Stream {
         self,
         key: F,
         max_parallel: usize,
-    ) -> Ordered<Self, ByGroup<F, K, Wary, Self::Item>, Position, Whole, InTask>
+    ) -> Ordered<Self, ByGroup<F, K, Wary, Self::Item>, Counted, Whole, InTask>
     where
         F: FnMut(&Self::Item) -> K,
         Self: Sized,
@@ -101,7 +101,7 @@ pub trait StreamExt: Stream {
         self,
         keys: F,
         max_parallel: usize,
-    ) -> Ordered<Self, ByAccess<Exclusively<F, I>, K, Wary, Self::Item>, Position, Whole, InTask>
+    ) -> Ordered<Self, ByAccess<Exclusively<F, I>, K, Wary, Self::Item>, Counted, Whole, InTask>
     where
         F: FnMut(&Self::Item) -> I,
         I: IntoIterator<Item = K>,
@@ -130,7 +130,7 @@ pub trait StreamExt: Stream {
         self,
         access: F,
         max_parallel: usize,
-    ) -> Ordered<Self, ByAccess<Each<F, I>, K, Wary, Self::Item>, Position, Whole, InTask>
+    ) -> Ordered<Self, ByAccess<Each<F, I>, K, Wary, Self::Item>, Counted, Whole, InTask>
     where
         F: FnMut(&Self::Item) -> I,
         I: IntoIterator<Item = Access<K>>,
@@ -184,7 +184,7 @@ pub trait StreamExt: Stream {
         tag: F,
         can_run_together: C,
         max_parallel: usize,
-    ) -> Ordered<Self, Unless<F, C, K, Self::Item>, Position, Whole, InTask>
+    ) -> Ordered<Self, Unless<F, C, K, Self::Item>, Counted, Whole, InTask>
     where
         F: FnMut(&Self::Item) -> K,
         C: FnMut(&K, &K) -> bool,

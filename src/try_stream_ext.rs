@@ -3,7 +3,7 @@
 use futures_core::TryStream;
 
 use crate::engine::hashing::Wary;
-use crate::engine::item::offsets::Position;
+use crate::engine::item::offsets::Counted;
 use crate::engine::item::partitions::Whole;
 use crate::engine::order::{Access, ByAccess, ByGroup, Each, Exclusively, Unless};
 use crate::engine::run::InTask;
@@ -40,7 +40,7 @@ pub trait TryStreamExt: TryStream {
         self,
         key: F,
         max_parallel: usize,
-    ) -> TryOrdered<Self, ByGroup<F, K, Wary, Self::Ok>, Position, Whole, InTask>
+    ) -> TryOrdered<Self, ByGroup<F, K, Wary, Self::Ok>, Counted, Whole, InTask>
     where
         F: FnMut(&Self::Ok) -> K,
         Self: Sized,
@@ -73,7 +73,7 @@ pub trait TryStreamExt: TryStream {
         self,
         keys: F,
         max_parallel: usize,
-    ) -> TryOrdered<Self, ByAccess<Exclusively<F, I>, K, Wary, Self::Ok>, Position, Whole, InTask>
+    ) -> TryOrdered<Self, ByAccess<Exclusively<F, I>, K, Wary, Self::Ok>, Counted, Whole, InTask>
     where
         F: FnMut(&Self::Ok) -> I,
         I: IntoIterator<Item = K>,
@@ -107,7 +107,7 @@ pub trait TryStreamExt: TryStream {
         self,
         access: F,
         max_parallel: usize,
-    ) -> TryOrdered<Self, ByAccess<Each<F, I>, K, Wary, Self::Ok>, Position, Whole, InTask>
+    ) -> TryOrdered<Self, ByAccess<Each<F, I>, K, Wary, Self::Ok>, Counted, Whole, InTask>
     where
         F: FnMut(&Self::Ok) -> I,
         I: IntoIterator<Item = Access<K>>,
@@ -142,7 +142,7 @@ pub trait TryStreamExt: TryStream {
         tag: F,
         can_run_together: C,
         max_parallel: usize,
-    ) -> TryOrdered<Self, Unless<F, C, K, Self::Ok>, Position, Whole, InTask>
+    ) -> TryOrdered<Self, Unless<F, C, K, Self::Ok>, Counted, Whole, InTask>
     where
         F: FnMut(&Self::Ok) -> K,
         C: FnMut(&K, &K) -> bool,

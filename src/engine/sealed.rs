@@ -1,7 +1,7 @@
 //! Seals the traits that stand in public bounds: nobody else implements them.
 
 use crate::engine::hashing::{Given, Wary};
-use crate::engine::item::offsets::{Offsets, Position};
+use crate::engine::item::offsets::{Counted, Offsets};
 use crate::engine::item::partitions::{ByPartition, Whole};
 use crate::engine::item::source::{Fallible, Plain};
 use crate::engine::item::verdict::{Always, Tried};
@@ -19,7 +19,7 @@ pub trait Sealed {}
 impl Sealed for Wary {}
 impl<S> Sealed for Given<S> {}
 
-impl Sealed for Position {}
+impl Sealed for Counted {}
 impl<G, O> Sealed for Offsets<G, O> {}
 impl Sealed for Whole {}
 impl<P, L> Sealed for ByPartition<P, L> {}

@@ -11,9 +11,9 @@ use crate::engine::watch::{Board, Snapshot};
 /// Give it to the settings with [`monitor`](crate::Ordered::monitor), keep a clone, and read it at any time and from any thread,
 /// also while `try_drive` owns the stream. Clones show the same. Several streams may share a monitor: it adds them up.
 ///
-/// A stream publishes its figures each time it goes to sleep, and after at most 256 results; those that were finished while
-/// the consumer was busy do not count. Between two polls nothing changes, so after a poll that returned `Pending`, the figures
-/// are exact. A stream that has ended or was dropped adds nothing to the gauges; the totals stay. After a panic, the figures
+/// A stream publishes its figures each time it goes to sleep, and after fewer than 512 results. Between two polls nothing
+/// changes, so after a poll that returned `Pending`, the figures are exact. A stream that is not polled any more shows what it
+/// did when it went to sleep last. A stream that has ended or was dropped adds nothing to the gauges; the totals stay. After a panic, the figures
 /// stay as they were until the stream is dropped.
 ///
 /// A stream without a monitor pays nothing for it. A stream with one pays for each time that it goes to sleep and for each

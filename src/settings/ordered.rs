@@ -7,7 +7,7 @@ use std::hash::BuildHasher;
 use futures_core::Stream;
 
 use crate::engine::hashing::Given;
-use crate::engine::item::offsets::{Offsets, Position, ReadOffset};
+use crate::engine::item::offsets::{Counted, Offsets, ReadOffset};
 use crate::engine::item::partitions::{ByPartition, Partitions, Whole};
 use crate::engine::item::source::Plain;
 use crate::engine::item::verdict::{Always, Tried};
@@ -41,7 +41,7 @@ pub struct Ordered<St, By, Off, P, X> {
     settings: Settings<St, By, Off, P, X>,
 }
 
-impl<St, By> Ordered<St, By, Position, Whole, InTask> {
+impl<St, By> Ordered<St, By, Counted, Whole, InTask> {
     #[track_caller]
     pub(crate) fn new(stream: St, order: By, max_parallel: usize) -> Self {
         Self {

@@ -7,7 +7,7 @@ use std::hash::BuildHasher;
 use futures_core::TryStream;
 
 use crate::engine::hashing::Given;
-use crate::engine::item::offsets::{Offsets, Position, ReadOffset};
+use crate::engine::item::offsets::{Counted, Offsets, ReadOffset};
 use crate::engine::item::partitions::{ByPartition, Partitions, Whole};
 use crate::engine::item::source::Fallible;
 use crate::engine::item::verdict::Tried;
@@ -40,7 +40,7 @@ pub struct TryOrdered<St, By, Off, P, X> {
     settings: Settings<St, By, Off, P, X>,
 }
 
-impl<St, By> TryOrdered<St, By, Position, Whole, InTask> {
+impl<St, By> TryOrdered<St, By, Counted, Whole, InTask> {
     #[track_caller]
     pub(crate) fn new(stream: St, order: By, max_parallel: usize) -> Self {
         Self {

@@ -17,7 +17,7 @@ pub trait ReadOffset<T>: Sealed {
 
 /// The default: the item's position in the source, starting at 0.
 #[derive(Debug)]
-pub struct Position(u64);
+pub struct Counted(u64);
 
 /// A closure that returns an item's offset, set with `offsets`.
 pub struct Offsets<G, O> {
@@ -25,7 +25,7 @@ pub struct Offsets<G, O> {
     _offset: PhantomData<fn() -> O>,
 }
 
-impl Position {
+impl Counted {
     pub(crate) fn new() -> Self {
         Self(0)
     }
@@ -46,7 +46,7 @@ impl<G, O> fmt::Debug for Offsets<G, O> {
     }
 }
 
-impl<T> ReadOffset<T> for Position {
+impl<T> ReadOffset<T> for Counted {
     type Offset = u64;
 
     fn read(&mut self, _item: &T) -> u64 {
