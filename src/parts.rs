@@ -5,7 +5,7 @@
 //!
 //! | parameter | bound | what it is |
 //! |---|---|---|
-//! | `By` | [`Order`] | which items may run together: [`ByGroup`], [`ByAccess`], [`Unless`] |
+//! | `By` | [`Order`] | which items may run together: [`ByGroup`], [`ByAccess`], [`Unless`]; with `prefetch`, [`ByGroupAhead`] and [`Ahead`] |
 //! | `Off` | [`ReadOffset`] | how an item's offset is read: [`Counted`], [`Offsets`] |
 //! | `P` | [`Partitions`] | how an item's partition is read: [`Whole`], [`ByPartition`] |
 //! | `X` | [`Run`], [`RunWith`] | where handlers run: [`InTask`] |
@@ -17,7 +17,10 @@ pub use crate::engine::item::offsets::{Counted, Offsets, ReadOffset};
 pub use crate::engine::item::partitions::{ByPartition, Partitions, Whole};
 pub use crate::engine::item::source::{Fallible, Plain, Read};
 pub use crate::engine::item::verdict::{Always, Tried, Verdict};
-pub use crate::engine::order::{Accesses, ByAccess, ByGroup, Each, Exclusively, Order, Unless};
+pub use crate::engine::order::{
+    Accesses, Ahead, ByAccess, ByGroup, ByGroupAhead, Each, Exclusively, Order, Prefetch, Unless,
+    WithHasher,
+};
 #[cfg(feature = "tokio")]
 pub use crate::engine::run::{Crew, Spawned};
 pub use crate::engine::run::{Here, InTask, Run, RunWith};

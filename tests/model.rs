@@ -63,6 +63,8 @@ struct Plan {
     /// Drop it after the steps, instead of running it to its end.
     is_dropped: bool,
     is_timed: bool,
+    /// The source is read on while no slot is free.
+    is_ahead: bool,
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -115,9 +117,18 @@ fn plan(by: impl Strategy<Value = By>) -> impl Strategy<Value = Plan> {
                     is_partitioned,
                     is_dropped,
                     is_timed,
+                    is_ahead: false,
                 }
             },
         )
+}
+
+/// The same, read ahead.
+fn ahead(by: impl Strategy<Value = By>) -> impl Strategy<Value = Plan> {
+    plan(by).prop_map(|plan| Plan {
+        is_ahead: true,
+        ..plan
+    })
 }
 
 /// What the model sees of the operator's calls.
@@ -168,6 +179,10 @@ impl Plan {
             setup = setup.partition(|_| 0);
         }
         let log = Rc::clone(&self.log);
+        if self.is_ahead {
+            let setup = setup.key(move |item| log.group(item));
+            return setup.spawn_ahead(self.log.order().as_ref(), feed, gates);
+        }
         match self.log.order() {
             None => setup.key(move |item| log.group(item)).spawn(feed, gates),
             Some(order) => setup.spawn_in(&order, feed, gates),
@@ -507,7 +522,8 @@ impl Run {
                     let hindrance = unfinished.find(|older| self.plan.log.waits_for(item, *older));
                     assert_eq!(hindrance, None, "in the way of {item}");
                     // A group may go on in its slot.
-                    let goes_on = at > 0
+                    let goes_on = !self.plan.is_ahead
+                        && at > 0
                         && matches!(self.plan.log.by, By::Group)
                         && matches!(events[at - 1], Event::Dropped(before) if before < item && self.plan.log.waits_for(item, before));
                     if !goes_on {
@@ -776,7 +792,7 @@ impl Run {
             ..
         } = self.task.counts();
         let has_room = running + waiting + finished < self.plan.look_ahead;
-        if has_slot && has_room && self.failed.is_none() {
+        if (has_slot || self.plan.is_ahead) && has_room && self.failed.is_none() {
             assert!(self.feed.is_dry(), "the source is not asked");
             assert_eq!(self.in_hand(), None, "what was read is not admitted");
         }
@@ -822,8 +838,9 @@ impl Run {
             ..
         } = self.task.counts();
         let has_room = running + waiting + finished < self.plan.look_ahead;
-        let may_read = self.held() < self.plan.max_parallel && has_room && self.failed.is_none();
-        let is_ready = !self.ready(&self.gates.events()).is_empty();
+        let has_slot = self.held() < self.plan.max_parallel;
+        let may_read = (has_slot || self.plan.is_ahead) && has_room && self.failed.is_none();
+        let is_ready = has_slot && !self.ready(&self.gates.events()).is_empty();
         let is_unread = may_read && !is_ready && !self.feed.is_dry() && self.in_hand().is_none();
         Before {
             source_polls: self.feed.polls(),
@@ -1000,6 +1017,26 @@ proptest! {
 
     #[test]
     fn with_any_relation_it_comes_to_what_a_serial_loop_comes_to(plan in plan(relation())) {
+        check(plan);
+    }
+
+    #[test]
+    fn read_ahead_by_group_it_comes_to_the_same(plan in ahead(Just(By::Group))) {
+        check(plan);
+    }
+
+    #[test]
+    fn read_ahead_with_several_keys_it_comes_to_the_same(plan in ahead(Just(By::Groups))) {
+        check(plan);
+    }
+
+    #[test]
+    fn read_ahead_with_shared_keys_it_comes_to_the_same(plan in ahead(Just(By::Access))) {
+        check(plan);
+    }
+
+    #[test]
+    fn read_ahead_with_any_relation_it_comes_to_the_same(plan in ahead(relation())) {
         check(plan);
     }
 }

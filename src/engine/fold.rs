@@ -492,6 +492,15 @@ where
             self.budget.charge_source(self.order.steps_of_arrival());
         }
         let claim = match arrived {
+            Arrival::Starts(claim) if By::READS_AHEAD && !self.may_start_at_once() => {
+                let arrival = self.window.arrival(ticket);
+                self.order.wait_for_slot(claim, ticket, item);
+                self.window.admit(offset, partition);
+                if self.tally.is_timed() {
+                    self.time_admission(arrival, None);
+                }
+                return None;
+            }
             Arrival::Starts(claim) => claim,
             Arrival::Waits(behind) => {
                 let mut item = Some(item);
@@ -537,6 +546,11 @@ where
             }
         }
         None
+    }
+
+    /// Read ahead: whether an item that waits for nothing but a slot may have one before all that is older.
+    fn may_start_at_once(&self) -> bool {
+        self.has_free_slot() && !self.has_ready()
     }
 
     /// Polls the handlers that were woken, until a result comes out.
@@ -801,7 +815,7 @@ where
 
     /// Whether one more item may be admitted.
     fn may_admit(&self) -> bool {
-        self.has_free_slot() && self.window.has_room(self.limits.look_ahead)
+        (By::READS_AHEAD || self.has_free_slot()) && self.window.has_room(self.limits.look_ahead)
     }
 
     /// Whether anything needs but a slot to go on or start, or may do so.

@@ -45,6 +45,10 @@ impl<K, S> Keyed<K, S> {
         }
     }
 
+    pub(crate) fn into_hasher(self) -> S {
+        self.hasher
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.len
     }

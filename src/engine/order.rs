@@ -1,16 +1,20 @@
 //! Who may run next. No async: an item arrives, a handler finishes, and the order says what may start.
 
 mod access;
+mod ahead;
 mod by_access;
 mod by_group;
 mod ready;
 mod unless;
 mod waiting;
+mod with_hasher;
 
 pub use self::access::Access;
+pub use self::ahead::{Ahead, ByGroupAhead, Prefetch};
 pub use self::by_access::{Accesses, ByAccess, Each, Exclusively};
 pub use self::by_group::ByGroup;
 pub use self::unless::Unless;
+pub use self::with_hasher::WithHasher;
 
 #[cfg(feature = "tokio")]
 pub(crate) use self::waiting::{Queue, Waiting};
@@ -23,6 +27,10 @@ pub trait Order<T>: Sealed {
     /// Whether what an item waits [`behind`](Arrival::Waits) is a place, and all that it waits for.
     #[doc(hidden)]
     const WAITS_BEHIND_PLACES: bool = false;
+
+    /// Whether items may arrive while no slot is free.
+    #[doc(hidden)]
+    const READS_AHEAD: bool = false;
 
     /// Whether the steps of an arrival are counted.
     #[doc(hidden)]
@@ -38,6 +46,12 @@ pub trait Order<T>: Sealed {
     /// An item that may not start yet waits.
     #[doc(hidden)]
     fn wait(&mut self, behind: usize, ticket: u64, item: T);
+
+    /// An item that waits for nothing but a slot waits for one.
+    #[doc(hidden)]
+    fn wait_for_slot(&mut self, _claim: Self::Claim, _ticket: u64, _item: T) {
+        unreachable!("items arrive while a slot is free")
+    }
 
     /// An item that might start at once has started, and runs on in this place.
     #[doc(hidden)]

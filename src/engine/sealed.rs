@@ -5,7 +5,7 @@ use crate::engine::item::offsets::{Counted, Offsets};
 use crate::engine::item::partitions::{ByPartition, Whole};
 use crate::engine::item::source::{Fallible, Plain};
 use crate::engine::item::verdict::{Always, Tried};
-use crate::engine::order::{ByAccess, ByGroup, Each, Exclusively, Unless};
+use crate::engine::order::{Ahead, ByAccess, ByGroup, ByGroupAhead, Each, Exclusively, Unless};
 #[cfg(feature = "tokio")]
 use crate::engine::run::{Crew, Spawned};
 use crate::engine::run::{Here, InTask};
@@ -29,6 +29,8 @@ impl Sealed for Always {}
 impl Sealed for Tried {}
 
 impl<F, K, S, T> Sealed for ByGroup<F, K, S, T> {}
+impl<F, K, S, T> Sealed for ByGroupAhead<F, K, S, T> {}
+impl<By> Sealed for Ahead<By> {}
 impl<A, K, S, T> Sealed for ByAccess<A, K, S, T> {}
 impl<F, I> Sealed for Each<F, I> {}
 impl<F, I> Sealed for Exclusively<F, I> {}

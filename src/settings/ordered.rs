@@ -6,12 +6,11 @@ use std::hash::BuildHasher;
 
 use futures_core::Stream;
 
-use crate::engine::hashing::Given;
 use crate::engine::item::offsets::{Counted, Offsets, ReadOffset};
 use crate::engine::item::partitions::{ByPartition, Partitions, Whole};
 use crate::engine::item::source::Plain;
 use crate::engine::item::verdict::{Always, Tried};
-use crate::engine::order::{ByAccess, ByGroup, Order};
+use crate::engine::order::{Order, Prefetch, WithHasher};
 use crate::engine::run::{InTask, RunWith};
 use crate::running::{AndThen, AndThenUnordered, Monitor, Then, ThenUnordered};
 use crate::settings::Settings;
@@ -81,13 +80,77 @@ impl<St, By, Off, P, X> Ordered<St, By, Off, P, X> {
     #[doc(alias = "backpressure")]
     #[doc(alias = "buffer")]
     #[doc(alias = "in_flight")]
-    #[doc(alias = "prefetch")]
     #[doc(alias = "queue")]
     #[doc(alias = "window")]
     #[track_caller]
     pub fn look_ahead(self, max_admitted: usize) -> Self {
         Self {
             settings: self.settings.look_ahead(max_admitted),
+        }
+    }
+
+    /// Reads on while every slot is taken, until the window is full. For sources that must be polled, and for handlers that
+    /// wait for something that comes through the same source.
+    ///
+    /// By default, the source is polled only while a slot is free. With `prefetch`, only a full window stops it. So an operator
+    /// in front of this one continues while this one is busy, a reply that comes through the source is read, and
+    /// a message broker sees its consumer alive. [What happens to the source](crate::guide::stalls#what-happens-to-the-source)
+    /// compares it with the other ways.
+    ///
+    /// A free slot goes to the oldest item that may run, whatever its group. Everything else stays as it is: order, window,
+    /// offsets, failures.
+    ///
+    /// # What it costs
+    ///
+    /// - More is read and waits in the window: more memory, more leases that run out, more that is lost at-most-once.
+    /// - What is put in front of the operator has less effect: an urgent message waits behind all that was read before it.
+    /// - An item that waits for a slot costs O(log n), for n groups that wait.
+    /// - With `spawned`, a group asks the operator for a slot after each item.
+    ///
+    /// ```
+    /// use futures::channel::mpsc;
+    /// use futures::{SinkExt as _, StreamExt as _, future};
+    /// use ordered_by_group::prelude::*;
+    ///
+    /// # futures::executor::block_on(async {
+    /// // One slot. The handler of "ask" waits for a reply that comes through the same source.
+    /// let (mut send, source) = mpsc::unbounded();
+    /// let (reply, replied) = futures::channel::oneshot::channel();
+    /// let mut reply = Some(reply);
+    /// let mut replied = Some(replied);
+    /// for message in ["ask", "reply"] {
+    ///     send.send(message).await.unwrap();
+    /// }
+    /// drop(send);
+    ///
+    /// source
+    ///     .inspect(|message| {
+    ///         if *message == "reply" {
+    ///             reply.take().unwrap().send(42).unwrap();
+    ///         }
+    ///     })
+    ///     .ordered_by_group(|message| *message, 1)
+    ///     .prefetch()
+    ///     .then(|message| {
+    ///         let replied = replied.take();
+    ///         async move {
+    ///             if message == "ask" {
+    ///                 assert_eq!(replied.unwrap().await, Ok(42));
+    ///             }
+    ///         }
+    ///     })
+    ///     .drive(|_| future::ready(()))
+    ///     .await;
+    /// # });
+    /// ```
+    #[doc(alias = "buffer")]
+    #[doc(alias = "read_ahead")]
+    pub fn prefetch(self) -> Ordered<St, By::Ahead, Off, P, X>
+    where
+        By: Prefetch,
+    {
+        Ordered {
+            settings: self.settings.map_order(By::ahead),
         }
     }
 
@@ -265,7 +328,7 @@ impl<St, By, Off, P, X> Ordered<St, By, Off, P, X> {
     }
 }
 
-impl<St, F, K, S, T, Off, P, X> Ordered<St, ByGroup<F, K, S, T>, Off, P, X> {
+impl<St, By, Off, P, X> Ordered<St, By, Off, P, X> {
     /// Sets how keys are hashed. The default is safe for keys that come from outside.
     ///
     /// The default is a randomly seeded foldhash, which is fast. If more keys collide than chance explains, as with keys chosen
@@ -287,39 +350,10 @@ impl<St, F, K, S, T, Off, P, X> Ordered<St, ByGroup<F, K, S, T>, Off, P, X> {
     /// assert_eq!(results, [(1, 0), (2, 1)]);
     /// # });
     /// ```
-    pub fn with_hasher<H: BuildHasher>(
-        self,
-        hasher: H,
-    ) -> Ordered<St, ByGroup<F, K, Given<H>, T>, Off, P, X> {
-        Ordered {
-            settings: self.settings.map_order(|order| order.with_hasher(hasher)),
-        }
-    }
-}
-
-impl<St, A, K, S, T, Off, P, X> Ordered<St, ByAccess<A, K, S, T>, Off, P, X> {
-    /// Sets how keys are hashed, in the same way as for one key.
-    ///
-    /// ```
-    /// use std::hash::{BuildHasherDefault, DefaultHasher};
-    ///
-    /// use futures::{StreamExt as _, stream};
-    /// use ordered_by_group::prelude::*;
-    ///
-    /// # futures::executor::block_on(async {
-    /// let results: Vec<_> = stream::iter([(1, 2), (2, 3)])
-    ///     .ordered_by_groups(|&(from, to)| [from, to], 2)
-    ///     .with_hasher(BuildHasherDefault::<DefaultHasher>::default())
-    ///     .then(|(from, to)| async move { from + to })
-    ///     .collect()
-    ///     .await;
-    /// assert_eq!(results, [(3, 0), (5, 1)]);
-    /// # });
-    /// ```
-    pub fn with_hasher<H: BuildHasher>(
-        self,
-        hasher: H,
-    ) -> Ordered<St, ByAccess<A, K, Given<H>, T>, Off, P, X> {
+    pub fn with_hasher<H: BuildHasher>(self, hasher: H) -> Ordered<St, By::With<H>, Off, P, X>
+    where
+        By: WithHasher,
+    {
         Ordered {
             settings: self.settings.map_order(|order| order.with_hasher(hasher)),
         }

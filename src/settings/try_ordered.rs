@@ -6,12 +6,11 @@ use std::hash::BuildHasher;
 
 use futures_core::TryStream;
 
-use crate::engine::hashing::Given;
 use crate::engine::item::offsets::{Counted, Offsets, ReadOffset};
 use crate::engine::item::partitions::{ByPartition, Partitions, Whole};
 use crate::engine::item::source::Fallible;
 use crate::engine::item::verdict::Tried;
-use crate::engine::order::{ByAccess, ByGroup, Order};
+use crate::engine::order::{Order, Prefetch, WithHasher};
 use crate::engine::run::{InTask, RunWith};
 use crate::running::{AndThen, AndThenUnordered, Monitor};
 use crate::settings::Settings;
@@ -74,6 +73,31 @@ impl<St, By, Off, P, X> TryOrdered<St, By, Off, P, X> {
     pub fn look_ahead(self, max_admitted: usize) -> Self {
         Self {
             settings: self.settings.look_ahead(max_admitted),
+        }
+    }
+
+    /// Reads on while every slot is taken, until the window is full, like [`Ordered::prefetch`](crate::Ordered::prefetch).
+    ///
+    /// ```
+    /// use futures::{TryStreamExt as _, stream};
+    /// use ordered_by_group::prelude::*;
+    ///
+    /// # futures::executor::block_on(async {
+    /// let results: Vec<_> = stream::iter([Ok(1), Ok(2)])
+    ///     .try_ordered_by_group(|n| *n, 1)
+    ///     .prefetch()
+    ///     .and_then(|n| async move { Ok::<_, String>(n * 10) })
+    ///     .try_collect()
+    ///     .await?;
+    /// assert_eq!(results, [(10, 0), (20, 1)]);
+    /// # Ok::<_, String>(()) }).unwrap();
+    /// ```
+    pub fn prefetch(self) -> TryOrdered<St, By::Ahead, Off, P, X>
+    where
+        By: Prefetch,
+    {
+        TryOrdered {
+            settings: self.settings.map_order(By::ahead),
         }
     }
 
@@ -188,7 +212,7 @@ impl<St, By, Off, P, X> TryOrdered<St, By, Off, P, X> {
     }
 }
 
-impl<St, F, K, S, T, Off, P, X> TryOrdered<St, ByGroup<F, K, S, T>, Off, P, X> {
+impl<St, By, Off, P, X> TryOrdered<St, By, Off, P, X> {
     /// Sets how keys are hashed, like [`Ordered::with_hasher`](crate::Ordered::with_hasher).
     ///
     /// ```
@@ -207,39 +231,10 @@ impl<St, F, K, S, T, Off, P, X> TryOrdered<St, ByGroup<F, K, S, T>, Off, P, X> {
     /// assert_eq!(results, [(10, 0), (20, 1)]);
     /// # Ok::<_, String>(()) }).unwrap();
     /// ```
-    pub fn with_hasher<H: BuildHasher>(
-        self,
-        hasher: H,
-    ) -> TryOrdered<St, ByGroup<F, K, Given<H>, T>, Off, P, X> {
-        TryOrdered {
-            settings: self.settings.map_order(|order| order.with_hasher(hasher)),
-        }
-    }
-}
-
-impl<St, A, K, S, T, Off, P, X> TryOrdered<St, ByAccess<A, K, S, T>, Off, P, X> {
-    /// Sets how keys are hashed, in the same way as for one key.
-    ///
-    /// ```
-    /// use std::hash::{BuildHasherDefault, DefaultHasher};
-    ///
-    /// use futures::{TryStreamExt as _, stream};
-    /// use ordered_by_group::prelude::*;
-    ///
-    /// # futures::executor::block_on(async {
-    /// let results: Vec<_> = stream::iter([Ok((1, 2)), Ok((2, 3))])
-    ///     .try_ordered_by_groups(|&(from, to)| [from, to], 2)
-    ///     .with_hasher(BuildHasherDefault::<DefaultHasher>::default())
-    ///     .and_then(|(from, to)| async move { Ok::<_, String>(from + to) })
-    ///     .try_collect()
-    ///     .await?;
-    /// assert_eq!(results, [(3, 0), (5, 1)]);
-    /// # Ok::<_, String>(()) }).unwrap();
-    /// ```
-    pub fn with_hasher<H: BuildHasher>(
-        self,
-        hasher: H,
-    ) -> TryOrdered<St, ByAccess<A, K, Given<H>, T>, Off, P, X> {
+    pub fn with_hasher<H: BuildHasher>(self, hasher: H) -> TryOrdered<St, By::With<H>, Off, P, X>
+    where
+        By: WithHasher,
+    {
         TryOrdered {
             settings: self.settings.map_order(|order| order.with_hasher(hasher)),
         }

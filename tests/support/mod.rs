@@ -748,6 +748,24 @@ impl Setup {
         spawn(in_order_of!(order, self, feed, handler))
     }
 
+    /// The same by the setup's key or in an order, read ahead.
+    pub fn spawn_ahead(
+        self,
+        order: Option<&Order>,
+        feed: &Feed<Result<u32, u32>>,
+        gates: &Gates,
+    ) -> Task {
+        let handler = self.handling(gates);
+        let Some(order) = order else {
+            let key = Rc::clone(&self.key);
+            let key = move |item: &u32| Group(key(*item));
+            return spawn(every_verb!(
+                self, feed, handler, prefetch; ordered_by_group, try_ordered_by_group, key
+            ));
+        };
+        spawn(in_order_of!(order, self, feed, handler, prefetch))
+    }
+
     /// The same by the setup's key or in an order, with handlers that run on the workers of the runtime around.
     #[cfg(feature = "tokio")]
     pub fn spawn_on_workers<Fut>(
@@ -799,7 +817,7 @@ fn of_group(access: Access<u32>) -> Access<Group> {
 
 /// A subject of the setup's verb, whatever the order, with a handler that runs here or is spawned.
 macro_rules! every_verb {
-    ($setup:ident, $feed:ident, $handling:ident $(, $spawned:ident)?; $by:ident, $try_by:ident, $($order:expr),+) => {{
+    ($setup:ident, $feed:ident, $handling:ident $(, $setting:ident)*; $by:ident, $try_by:ident, $($order:expr),+) => {{
         let Setup {
             verb,
             form,
@@ -816,7 +834,7 @@ macro_rules! every_verb {
         let handler = $handling;
         macro_rules! subject {
             ($ordered:expr, $verb:ident, $handler:expr, $read:expr) => {{
-                let ordered = $ordered.look_ahead(look_ahead).offsets(offset)$(.$spawned())?;
+                let ordered = $ordered.look_ahead(look_ahead).offsets(offset)$(.$setting())*;
                 let ordered = match &monitor {
                     Some(monitor) => ordered.monitor(monitor),
                     None => ordered,
@@ -876,24 +894,24 @@ macro_rules! every_verb {
 
 /// The same in an order of more than one key.
 macro_rules! in_order_of {
-    ($order:ident, $setup:ident, $feed:ident, $handler:ident $(, $spawned:ident)?) => {
+    ($order:ident, $setup:ident, $feed:ident, $handler:ident $(, $setting:ident)*) => {
         match $order.clone() {
             Order::Groups(keys) => {
                 let keys = move |item: &u32| keys(*item).into_iter().map(Group);
                 every_verb!(
-                    $setup, $feed, $handler $(, $spawned)?; ordered_by_groups, try_ordered_by_groups, keys
+                    $setup, $feed, $handler $(, $setting)*; ordered_by_groups, try_ordered_by_groups, keys
                 )
             }
             Order::Access(accesses) => {
                 let accesses = move |item: &u32| accesses(*item).into_iter().map(of_group);
                 every_verb!(
-                    $setup, $feed, $handler $(, $spawned)?; ordered_by_access, try_ordered_by_access, accesses
+                    $setup, $feed, $handler $(, $setting)*; ordered_by_access, try_ordered_by_access, accesses
                 )
             }
             Order::Unless(can_run_together) => {
                 let can_run_together = move |a: &u32, b: &u32| can_run_together(*a, *b);
                 every_verb!(
-                    $setup, $feed, $handler $(, $spawned)?;
+                    $setup, $feed, $handler $(, $setting)*;
                     ordered_unless, try_ordered_unless, |item| *item, can_run_together
                 )
             }

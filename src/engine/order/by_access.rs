@@ -356,6 +356,12 @@ where
         self.waiting += 1;
     }
 
+    fn wait_for_slot(&mut self, (): (), ticket: u64, item: T) {
+        let item = self.enter(ticket, Some(item));
+        self.ready.push(self.arrived, item);
+        self.waiting += 1;
+    }
+
     fn hold(&mut self, place: usize, (): ()) {
         let item = self.enter(0, None);
         self.running.set(place, item);

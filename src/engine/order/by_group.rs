@@ -39,6 +39,10 @@ impl<F, K, S, T> ByGroup<F, K, S, T> {
         }
     }
 
+    pub(super) fn into_parts(self) -> (F, S) {
+        (self.key, self.groups.into_hasher())
+    }
+
     pub(crate) fn with_hasher<H>(self, hasher: H) -> ByGroup<F, K, Given<H>, T> {
         ByGroup::new(self.key, Given::new(hasher))
     }

@@ -273,6 +273,13 @@ where
         }
     }
 
+    fn wait_for_slot(&mut self, (): (), ticket: u64, item: T) {
+        let Arriving { tag, .. } = self.arriving.take().expect("an item has arrived");
+        let item = self.enter(tag, ticket, Some(item));
+        self.ready.push(self.arrived, item);
+        self.waiting += 1;
+    }
+
     fn hold(&mut self, place: usize, (): ()) {
         let Arriving { tag, .. } = self.arriving.take().expect("an item has arrived");
         let item = self.enter(tag, 0, None);

@@ -54,6 +54,10 @@ impl<T> Waiting<T> {
         (queue.first != NONE).then(|| self.items[queue.first].ticket)
     }
 
+    pub(crate) fn first_item(&self, queue: &Queue) -> Option<&T> {
+        (queue.first != NONE).then(|| &self.items[queue.first].item)
+    }
+
     pub(crate) fn pop(&mut self, queue: &mut Queue) -> Option<T> {
         let Item { item, next, .. } = self.items.try_remove(queue.first)?;
         queue.first = next;

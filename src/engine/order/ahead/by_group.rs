@@ -1,0 +1,191 @@
+//! One key, read ahead: groups wait for a slot, too, the one with the oldest item first.
+
+use std::fmt;
+use std::hash::Hash;
+
+use slab::Slab;
+
+use crate::engine::depths::Depths;
+use crate::engine::hashing::{Given, HashKeys};
+use crate::engine::keyed::Keyed;
+use crate::engine::order::ready::{ByPlace, ReadyItems};
+use crate::engine::order::waiting::{Queue, Waiting};
+use crate::engine::order::{Arrival, ByGroup, Order};
+use crate::engine::spare::give_back;
+
+/// The order of `ordered_by_group` with `prefetch`.
+///
+/// Each group with anything unfinished has a queue. Its first item waits for a slot, with the group in a heap by the arrival of
+/// that item, or runs. So a group gives its slot back after each item, to whichever group has the oldest.
+pub struct ByGroupAhead<F, K, S, T> {
+    key: F,
+    /// Which queue has which key.
+    keys: Keyed<K, S>,
+    queues: Slab<Queue>,
+    waiting: Waiting<Arrived<T>>,
+    /// Which group runs in which place.
+    running: ByPlace,
+    ready: ReadyItems,
+    arrived: u64,
+    depths: Option<Box<Depths>>,
+}
+
+struct Arrived<T> {
+    item: T,
+    arrival: u64,
+}
+
+/// The key of an item whose group has nothing unfinished; its hash, if it was needed.
+#[derive(Debug)]
+pub struct NewGroup<K> {
+    key: K,
+    hash: Option<u64>,
+}
+
+impl<F, K, S, T> ByGroupAhead<F, K, S, T> {
+    pub(crate) fn new(order: ByGroup<F, K, S, T>) -> Self {
+        let (key, hasher) = order.into_parts();
+        Self {
+            key,
+            keys: Keyed::new(hasher),
+            queues: Slab::new(),
+            waiting: Waiting::new(),
+            running: ByPlace::new(),
+            ready: ReadyItems::new(),
+            arrived: 0,
+            depths: None,
+        }
+    }
+
+    pub(crate) fn with_hasher<H>(self, hasher: H) -> ByGroupAhead<F, K, Given<H>, T> {
+        ByGroupAhead::new(ByGroup::new(self.key, Given::new(hasher)))
+    }
+
+    /// A group that had nothing unfinished has something now.
+    fn open(&mut self, NewGroup { key, hash }: NewGroup<K>) -> usize
+    where
+        K: Hash + Eq,
+        S: HashKeys,
+    {
+        let hash = hash.unwrap_or_else(|| self.keys.hash(&key));
+        let group = self.queues.insert(Queue::EMPTY);
+        self.keys.insert(group, hash, key);
+        group
+    }
+}
+
+impl<F, K, S, T> Order<T> for ByGroupAhead<F, K, S, T>
+where
+    F: FnMut(&T) -> K,
+    K: Hash + Eq,
+    S: HashKeys,
+{
+    const READS_AHEAD: bool = true;
+
+    type Claim = NewGroup<K>;
+
+    fn arrive(&mut self, item: &T) -> Arrival<NewGroup<K>> {
+        self.arrived += 1;
+        let key = (self.key)(item);
+        if self.keys.len() == 0 {
+            return Arrival::Starts(NewGroup { key, hash: None });
+        }
+        let hash = self.keys.hash(&key);
+        match self.keys.find(hash, &key) {
+            Some(group) => Arrival::Waits(group),
+            None => {
+                let hash = Some(hash);
+                Arrival::Starts(NewGroup { key, hash })
+            }
+        }
+    }
+
+    fn wait(&mut self, group: usize, ticket: u64, item: T) {
+        let arrival = self.arrived;
+        let queue = &mut self.queues[group];
+        self.waiting.push(queue, ticket, Arrived { item, arrival });
+        if let Some(depths) = &mut self.depths {
+            depths.deepen(group);
+        }
+    }
+
+    fn wait_for_slot(&mut self, claim: NewGroup<K>, ticket: u64, item: T) {
+        let group = self.open(claim);
+        self.wait(group, ticket, item);
+        self.ready.push(self.arrived, group);
+    }
+
+    fn hold(&mut self, place: usize, claim: NewGroup<K>) {
+        let group = self.open(claim);
+        self.running.set(place, group);
+    }
+
+    fn release(&mut self, place: usize) {
+        let group = self.running.get(place);
+        match self.waiting.first_item(&self.queues[group]) {
+            Some(next) => self.ready.push(next.arrival, group),
+            None => {
+                self.queues.remove(group);
+                self.keys.remove(group);
+            }
+        }
+    }
+
+    fn oldest_ready(&self) -> Option<u64> {
+        let group = self.ready.oldest()?;
+        self.waiting.first(&self.queues[group])
+    }
+
+    fn start_ready(&mut self, place: usize) -> T {
+        let group = self.ready.pop().expect("an item was named");
+        self.running.set(place, group);
+        if let Some(depths) = &mut self.depths {
+            depths.lessen(group);
+        }
+        let first = self.waiting.pop(&mut self.queues[group]);
+        first.expect("an item that waits").item
+    }
+
+    fn count_depths(&mut self) {
+        self.depths = Some(Box::default());
+    }
+
+    fn deepest(&self) -> usize {
+        self.depths.as_ref().map_or(0, |depths| depths.deepest())
+    }
+
+    fn shrink(&mut self) {
+        let queues = self.queues.iter_mut().map(|(_, queue)| queue);
+        self.waiting.shrink(queues);
+        give_back(&mut self.queues);
+        self.keys.shrink();
+        self.ready.shrink();
+        if let Some(depths) = &mut self.depths {
+            depths.shrink();
+        }
+    }
+
+    fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    fn groups(&self) -> usize {
+        self.keys.len()
+    }
+
+    fn clear(&mut self) {
+        self.keys.clear();
+        self.queues.clear();
+        self.waiting.clear();
+        self.ready.clear();
+        if let Some(depths) = &mut self.depths {
+            depths.clear();
+        }
+    }
+}
+
+impl<F, K, S, T> fmt::Debug for ByGroupAhead<F, K, S, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ByGroupAhead").finish_non_exhaustive()
+    }
+}
