@@ -34,6 +34,10 @@ pub enum Contender {
     OursUnordered,
     /// `ordered_by_group(..).then(..)`
     Ours,
+    /// `ordered_by_group(..).prefetch().then_unordered(..)`
+    AheadUnordered,
+    /// `ordered_by_group(..).prefetch().then(..)`
+    Ahead,
     /// `futures`: `map(..).buffer_unordered(n)`
     BufferUnordered,
     /// `futures`: `map(..).buffered(n)`
@@ -72,6 +76,8 @@ impl Contender {
         match self {
             Self::OursUnordered => "ours, completion order",
             Self::Ours => "ours, source order",
+            Self::AheadUnordered => "ours, read ahead, completion order",
+            Self::Ahead => "ours, read ahead, source order",
             Self::BufferUnordered => "buffer_unordered",
             Self::Buffered => "buffered",
             Self::FuturesBufferedUnordered => "futures-buffered, unordered",
@@ -145,6 +151,23 @@ impl Contender {
                 let results = messages(items)
                     .ordered_by_group(|message| message.key, max_parallel)
                     .offsets(|message| message.offset)
+                    .then(handle);
+                check(items, true, results).await;
+            }
+            Self::AheadUnordered => {
+                let results = messages(items)
+                    .ordered_by_group(|message| message.key, max_parallel)
+                    .offsets(|message| message.offset)
+                    .prefetch()
+                    .then_unordered(handle)
+                    .map(|(result, offset)| (result, *offset.offset()));
+                check(items, false, results).await;
+            }
+            Self::Ahead => {
+                let results = messages(items)
+                    .ordered_by_group(|message| message.key, max_parallel)
+                    .offsets(|message| message.offset)
+                    .prefetch()
                     .then(handle);
                 check(items, true, results).await;
             }

@@ -820,7 +820,7 @@ where
 
     /// Whether anything needs but a slot to go on or start, or may do so.
     fn has_ready(&self) -> bool {
-        !self.ready.is_empty() || self.order.oldest_ready().is_some() || self.order.is_behind()
+        !self.ready.is_empty() || self.order.has_ready() || self.order.is_behind()
     }
 
     /// Whether anything could go on or start at once, or it is not known yet.

@@ -77,6 +77,12 @@ pub trait Order<T>: Sealed {
     #[doc(hidden)]
     fn release(&mut self, place: usize);
 
+    /// Whether any item no longer waits for anything but a slot, where it has no place yet.
+    #[doc(hidden)]
+    fn has_ready(&self) -> bool {
+        self.oldest_ready().is_some()
+    }
+
     /// The oldest of the items that no longer wait for anything but a slot, where they have no place yet.
     #[doc(hidden)]
     fn oldest_ready(&self) -> Option<u64> {

@@ -72,8 +72,8 @@ fn main() {
 
 fn targets() -> Vec<Target> {
     use Contender::{
-        Access, AccessUnordered, BufferUnordered, KeyedMutexAndSemaphore, Ours, OursUnordered,
-        TwoKeys, TwoKeysUnordered, Unless, UnlessUnordered,
+        Access, AccessUnordered, Ahead, AheadUnordered, BufferUnordered, KeyedMutexAndSemaphore,
+        Ours, OursUnordered, TwoKeys, TwoKeysUnordered, Unless, UnlessUnordered,
     };
     let (every, keys) = (1_000, 1_000);
     let mutex = (KeyedMutexAndSemaphore, 64);
@@ -122,6 +122,25 @@ fn targets() -> Vec<Target> {
             peer: (Ours, 64),
             most: 1.3,
         },
+        target(
+            "read ahead, ready, completion order",
+            Work::Ready,
+            AheadUnordered,
+            0.2,
+        ),
+        target("read ahead, ready, source order", Work::Ready, Ahead, 0.2),
+        target(
+            "read ahead, one yield, completion order",
+            Work::OneYield,
+            AheadUnordered,
+            0.15,
+        ),
+        target(
+            "read ahead, one yield, source order",
+            Work::OneYield,
+            Ahead,
+            0.15,
+        ),
         target(
             "2 keys, ready, completion order",
             Work::Ready,

@@ -101,6 +101,10 @@ where
         self.0.release(place);
     }
 
+    fn has_ready(&self) -> bool {
+        self.0.has_ready()
+    }
+
     fn oldest_ready(&self) -> Option<u64> {
         self.0.oldest_ready()
     }

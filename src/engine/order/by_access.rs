@@ -398,6 +398,10 @@ where
         true
     }
 
+    fn has_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
     fn oldest_ready(&self) -> Option<u64> {
         let item = self.ready.oldest()?;
         Some(self.items[item].ticket)

@@ -1,39 +1,73 @@
 //! Items that may run, and items that do: what the orders of several keys and of any relation have in common.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, VecDeque};
 
-use crate::engine::spare::shrink_heap;
+use crate::engine::spare::{shrink_heap, shrink_queue};
 
 /// Items that wait for nothing but a slot, by the order in which they arrived.
-pub(super) struct ReadyItems(BinaryHeap<Reverse<(u64, usize)>>);
+pub(super) struct ReadyItems {
+    /// Those that became ready in that order, which costs O(1) each, and the others.
+    in_order: VecDeque<ReadyItem>,
+    others: BinaryHeap<Reverse<ReadyItem>>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct ReadyItem {
+    arrival: u64,
+    item: usize,
+}
 
 /// Which item runs in which place.
 pub(super) struct ByPlace(Vec<usize>);
 
 impl ReadyItems {
     pub(super) fn new() -> Self {
-        Self(BinaryHeap::new())
+        Self {
+            in_order: VecDeque::new(),
+            others: BinaryHeap::new(),
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.in_order.is_empty() && self.others.is_empty()
     }
 
     pub(super) fn push(&mut self, arrival: u64, item: usize) {
-        self.0.push(Reverse((arrival, item)));
+        let ready = ReadyItem { arrival, item };
+        if self.in_order.back().is_none_or(|last| *last < ready) {
+            self.in_order.push_back(ready);
+        } else {
+            self.others.push(Reverse(ready));
+        }
     }
 
     pub(super) fn oldest(&self) -> Option<usize> {
-        self.0.peek().map(|&Reverse((_, item))| item)
+        let other = self.others.peek().map(|Reverse(other)| other);
+        let oldest = match self.in_order.front() {
+            Some(first) if other.is_none_or(|other| first < other) => Some(first),
+            _ => other,
+        };
+        oldest.map(|ready| ready.item)
     }
 
     pub(super) fn pop(&mut self) -> Option<usize> {
-        self.0.pop().map(|Reverse((_, item))| item)
+        let other = self.others.peek().map(|Reverse(other)| other);
+        let ready = match self.in_order.front() {
+            Some(first) if other.is_none_or(|other| first < other) => self.in_order.pop_front(),
+            _ => self.others.pop().map(|Reverse(other)| other),
+        };
+        ready.map(|ready| ready.item)
     }
 
     pub(super) fn shrink(&mut self) {
-        shrink_heap(&mut self.0);
+        shrink_queue(&mut self.in_order);
+        shrink_heap(&mut self.others);
     }
 
     pub(super) fn clear(&mut self) {
-        self.0.clear();
+        self.in_order.clear();
+        self.others.clear();
     }
 }
 

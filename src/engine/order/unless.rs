@@ -324,6 +324,10 @@ where
         !self.is_behind()
     }
 
+    fn has_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
     fn oldest_ready(&self) -> Option<u64> {
         let item = self.ready.oldest()?;
         Some(self.items[item].ticket)

@@ -131,6 +131,10 @@ where
         }
     }
 
+    fn has_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
     fn oldest_ready(&self) -> Option<u64> {
         let group = self.ready.oldest()?;
         self.waiting.first(&self.queues[group])
