@@ -32,7 +32,8 @@
 //! 1. **A method that says what may run together**, usually [`ordered_by_group`](StreamExt::ordered_by_group): items with
 //!    the same key run one after the other. Items may also have [several keys](guide::several_keys).
 //! 2. **Settings**, all optional: [`offsets`](Ordered::offsets), [`look_ahead`](Ordered::look_ahead),
-//!    [`partitions`](Ordered::partitions), [`with_hasher`](Ordered::with_hasher), and `spawned` (feature `tokio`).
+//!    [`prefetch`](Ordered::prefetch), [`partitions`](Ordered::partitions), [`monitor`](Ordered::monitor),
+//!    [`with_hasher`](Ordered::with_hasher), and `spawned` (feature `tokio`).
 //! 3. **One of six verbs**, which takes the handler. Choose by what the handler returns and by the order in which you want
 //!    the results:
 //!

@@ -83,7 +83,7 @@ const FOUND: &[(&str, &str)] = &[
     ("partition_by", "ordered_by_group"),
     ("pause", "recipes"),
     ("poison", "failures"),
-    ("prefetch", "look_ahead"),
+    ("read_ahead", "prefetch"),
     ("priority", "order_of_results"),
     ("priority", "recipes"),
     ("progress", "Monitor"),
