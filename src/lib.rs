@@ -161,7 +161,7 @@
 //! As with `buffer_unordered`, the handlers make progress only while the stream is polled. If you await a commit in a
 //! `while let` loop, every handler stands still until the commit is done. [`drive`](Running::drive),
 //! [`try_drive`](TryRunning::try_drive), and [`alongside`](Running::alongside) in a loop of your own keep the handlers running
-//! meanwhile. The source, in turn, is polled only while a slot is free and the window has room. See
+//! meanwhile. The source, in turn, is polled only while the window has room and, without `prefetch`, a slot is free. See
 //! [what stalls](guide::stalls).
 //!
 //! [`drive_chunks`](Running::drive_chunks) and [`try_drive_chunks`](TryRunning::try_drive_chunks) hand over all results that

@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 
 use futures::{Stream, StreamExt as _, stream};
 use futures_buffered::BufferedStreamExt as _;
-use ordered_by_group::{Access, prelude::*};
+use ordered_by_group::{Access, Monitor, prelude::*};
 use tokio::sync::{Mutex, Semaphore};
 
 /// How many different keys there are.
@@ -38,6 +38,8 @@ pub enum Contender {
     AheadUnordered,
     /// `ordered_by_group(..).prefetch().then(..)`
     Ahead,
+    /// `ordered_by_group(..).monitor(..).then(..)`; the monitor may have a clock
+    Watched { timed: bool },
     /// `futures`: `map(..).buffer_unordered(n)`
     BufferUnordered,
     /// `futures`: `map(..).buffered(n)`
@@ -78,6 +80,8 @@ impl Contender {
             Self::Ours => "ours, source order",
             Self::AheadUnordered => "ours, read ahead, completion order",
             Self::Ahead => "ours, read ahead, source order",
+            Self::Watched { timed: false } => "ours, watched, source order",
+            Self::Watched { timed: true } => "ours, timed, source order",
             Self::BufferUnordered => "buffer_unordered",
             Self::Buffered => "buffered",
             Self::FuturesBufferedUnordered => "futures-buffered, unordered",
@@ -170,6 +174,19 @@ impl Contender {
                     .prefetch()
                     .then(handle);
                 check(items, true, results).await;
+            }
+            Self::Watched { timed } => {
+                let monitor = match timed {
+                    true => Monitor::new().timed(std::time::Instant::now),
+                    false => Monitor::new(),
+                };
+                let results = messages(items)
+                    .ordered_by_group(|message| message.key, max_parallel)
+                    .offsets(|message| message.offset)
+                    .monitor(&monitor)
+                    .then(handle);
+                check(items, true, results).await;
+                assert_eq!(monitor.snapshot().emitted_total, items);
             }
             Self::BufferUnordered => {
                 let results = messages(items)

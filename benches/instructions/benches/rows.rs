@@ -28,6 +28,9 @@ const SMALLER_BARRIERS: Contender = Access {
     keys: 100,
 };
 
+const WATCHED: Contender = Watched { timed: false };
+const TIMED: Contender = Watched { timed: true };
+
 struct Row {
     /// Made before the count begins.
     runtime: Runtime,
@@ -73,6 +76,10 @@ fn set_up(work: Work, contender: Contender, max_parallel: usize) -> Row {
 #[bench::mostly_ready_futures_buffered(MostlyReady, FuturesBuffered, 64)]
 #[bench::tokio_yield_4096_running_source(TokioYield, Ours, 4_096)]
 #[bench::tokio_yield_4096_running_completion(TokioYield, OursUnordered, 4_096)]
+#[bench::watched_ready_source(Ready, WATCHED, 64)]
+#[bench::watched_one_yield_source(OneYield, WATCHED, 64)]
+#[bench::timed_ready_source(Ready, TIMED, 64)]
+#[bench::timed_one_yield_source(OneYield, TIMED, 64)]
 #[bench::ahead_ready_source(Ready, Ahead, 64)]
 #[bench::ahead_ready_completion(Ready, AheadUnordered, 64)]
 #[bench::ahead_one_yield_source(OneYield, Ahead, 64)]

@@ -73,7 +73,7 @@ fn main() {
 fn targets() -> Vec<Target> {
     use Contender::{
         Access, AccessUnordered, Ahead, AheadUnordered, BufferUnordered, KeyedMutexAndSemaphore,
-        Ours, OursUnordered, TwoKeys, TwoKeysUnordered, Unless, UnlessUnordered,
+        Ours, OursUnordered, TwoKeys, TwoKeysUnordered, Unless, UnlessUnordered, Watched,
     };
     let (every, keys) = (1_000, 1_000);
     let mutex = (KeyedMutexAndSemaphore, 64);
@@ -121,6 +121,35 @@ fn targets() -> Vec<Target> {
             ours: (Ours, 4_096),
             peer: (Ours, 64),
             most: 1.3,
+        },
+        // What a monitor costs, beside the same without one: nanoseconds an item are the difference of the two.
+        Target {
+            what: "watched beside unwatched, ready",
+            work: Work::Ready,
+            ours: (Watched { timed: false }, 64),
+            peer: (Ours, 64),
+            most: NONE,
+        },
+        Target {
+            what: "watched and timed beside unwatched, ready",
+            work: Work::Ready,
+            ours: (Watched { timed: true }, 64),
+            peer: (Ours, 64),
+            most: NONE,
+        },
+        Target {
+            what: "watched beside unwatched, one yield",
+            work: Work::OneYield,
+            ours: (Watched { timed: false }, 64),
+            peer: (Ours, 64),
+            most: NONE,
+        },
+        Target {
+            what: "watched and timed beside unwatched, one yield",
+            work: Work::OneYield,
+            ours: (Watched { timed: true }, 64),
+            peer: (Ours, 64),
+            most: NONE,
         },
         target(
             "read ahead, ready, completion order",
