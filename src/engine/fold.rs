@@ -366,10 +366,20 @@ where
         if self.state != State::Open {
             self.poll_on::<St, M>(source.as_mut());
         }
-        if (self.has_ready() || self.run.may_return()) && self.let_others_go() {
+        if (self.others_may_go() || self.run.may_return()) && self.let_others_go() {
             return None;
         }
         self.pull::<St, M>(source, emit)
+    }
+
+    /// Whether anything that is ready could go. Read ahead, there is always something, but seldom a slot.
+    fn others_may_go(&self) -> bool {
+        let has_ready = self.has_ready();
+        if !By::READS_AHEAD {
+            return has_ready;
+        }
+        let may_have_slot = self.has_free_slot() || self.failure.is_some();
+        has_ready && (may_have_slot || self.order.is_behind())
     }
 
     /// What is ready and those that return go before the source, unless it is overdue; what they come to is kept, so that it
