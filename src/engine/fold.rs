@@ -374,12 +374,8 @@ where
 
     /// Whether anything that is ready could go. Read ahead, there is always something, but seldom a slot.
     fn others_may_go(&self) -> bool {
-        let has_ready = self.has_ready();
-        if !By::READS_AHEAD {
-            return has_ready;
-        }
-        let may_have_slot = self.has_free_slot() || self.failure.is_some();
-        has_ready && (may_have_slot || self.order.is_behind())
+        let may_have_slot = !By::READS_AHEAD || self.has_free_slot() || self.failure.is_some();
+        may_have_slot && self.has_ready()
     }
 
     /// What is ready and those that return go before the source, unless it is overdue; what they come to is kept, so that it
@@ -502,7 +498,7 @@ where
             self.budget.charge_source(self.order.steps_of_arrival());
         }
         let claim = match arrived {
-            Arrival::Starts(claim) if By::READS_AHEAD && !self.may_start_at_once() => {
+            Arrival::Starts(claim) if By::READS_AHEAD && !self.has_free_slot() => {
                 let arrival = self.window.arrival(ticket);
                 self.order.wait_for_slot(claim, ticket, item);
                 self.window.admit(offset, partition);
@@ -556,11 +552,6 @@ where
             }
         }
         None
-    }
-
-    /// Read ahead: whether an item that waits for nothing but a slot may have one before all that is older.
-    fn may_start_at_once(&self) -> bool {
-        self.has_free_slot() && !self.has_ready()
     }
 
     /// Polls the handlers that were woken, until a result comes out.
