@@ -4,10 +4,11 @@ mod support;
 
 use std::cell::{Cell, RefCell};
 use std::fmt::Write as _;
-use std::future::{pending, ready};
+use std::future::{pending, poll_fn, ready};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex as StdMutex};
+use std::task::Poll;
 use std::time::Duration;
 
 use futures::{FutureExt as _, TryFutureExt as _, stream};
@@ -564,6 +565,36 @@ fn always_ready_all_over_it_gives_way_to_the_runtime() {
             let seen = seen.get() - before;
             assert!((1..1_000).contains(&seen), "{seen}");
         }
+    }
+}
+
+#[test]
+fn always_ready_behind_a_full_window_it_gives_way_to_the_runtime() {
+    let look_ahead = 4_096;
+    for max in [1, 255, 257, 1_000, usize::MAX] {
+        let (is_open, seen) = (Cell::new(false), Cell::new(0));
+        let mut task = spawn(
+            stream::iter(0..1_000_000)
+                .ordered_by_group(|n| *n, 4)
+                .look_ahead(look_ahead)
+                .then(ready)
+                .drive_chunks(max, |chunk| {
+                    seen.set(seen.get() + chunk.len());
+                    let is_open = &is_open;
+                    poll_fn(move |_| match is_open.get() {
+                        true => Poll::Ready(()),
+                        false => Poll::Pending,
+                    })
+                }),
+        );
+        for _ in 0..100 {
+            assert_pending!(task.poll()); // results gather
+        }
+        is_open.set(true);
+        let before = seen.get();
+        assert_pending!(task.poll());
+        let seen = seen.get() - before;
+        assert!(seen < look_ahead + 512, "{seen} of chunks of {max}");
     }
 }
 

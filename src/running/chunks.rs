@@ -56,19 +56,21 @@ impl<S, C, CFut, T, E> Chunks<S, C, CFut, T, E> {
             "`drive_chunks` polled after it has finished"
         );
         let mut said_pending = false;
+        // Counted once, or a stream that always has something ready would be asked for ever.
+        let mut gathered = this.consumer.finished();
         loop {
             if let Some(Err(error)) = ready!(this.consumer.as_mut().poll_idle(cx)).map(&judge) {
                 this.consumer.stop();
                 *this.has_finished = true;
                 return Poll::Ready(Err(error));
             }
-            let gathered = this.consumer.finished();
             let mut has_given = false;
             while !said_pending && this.consumer.has_stream() && this.chunk.len() < *this.max {
                 match this.consumer.as_mut().poll_next(cx) {
                     Poll::Ready(Some(item)) => match sort(item) {
                         Ok(result) => {
                             this.chunk.push(result);
+                            gathered = gathered.saturating_sub(1);
                             has_given = true;
                         }
                         Err(error) => {
@@ -78,7 +80,7 @@ impl<S, C, CFut, T, E> Chunks<S, C, CFut, T, E> {
                     },
                     Poll::Ready(None) => {}
                     // It may say so to let the task's neighbours go on. So it is asked again only for what had gathered.
-                    Poll::Pending if has_given && this.chunk.len() < gathered => has_given = false,
+                    Poll::Pending if has_given && gathered > 0 => has_given = false,
                     Poll::Pending => said_pending = true,
                 }
             }
