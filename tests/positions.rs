@@ -1236,3 +1236,51 @@ mod under_the_operator {
         assert_eq!(lease.next(), Some(4));
     }
 }
+
+/// Looks at the lease while it is written to it.
+struct Looking<'a>(&'a Lease<()>);
+
+impl std::fmt::Write for Looking<'_> {
+    fn write_str(&mut self, _: &str) -> std::fmt::Result {
+        let _ = self.0.in_flight();
+        Ok(())
+    }
+}
+
+#[test]
+fn a_lease_is_shown_without_its_lock() {
+    let (send, shown) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let lease = lease(0);
+        std::fmt::write(&mut Looking(&lease), format_args!("{lease:?}")).unwrap();
+        send.send(()).unwrap();
+    });
+    assert_eq!(shown.recv_timeout(Duration::from_secs(10)), Ok(()));
+}
+
+#[test]
+fn a_waker_that_panics_does_not_keep_the_others_from_being_woken() {
+    struct Panics;
+
+    impl Wake for Panics {
+        fn wake(self: Arc<Self>) {
+            panic!("the waker panics");
+        }
+    }
+
+    let lease = lease(0);
+    let [first, second] = read(&lease, [0, 1]);
+    let mut first = Box::pin(first.run(pending::<()>));
+    let mut second = spawn(second.run(pending::<()>));
+    let waker = Waker::from(Arc::new(Panics));
+    assert!(
+        first
+            .as_mut()
+            .poll(&mut Context::from_waker(&waker))
+            .is_pending()
+    );
+    assert_pending!(second.poll());
+    assert!(catch_unwind(AssertUnwindSafe(|| lease.fence())).is_err());
+    assert!(second.is_woken());
+    assert_ready_eq!(second.poll(), None);
+}

@@ -51,9 +51,9 @@ struct State {
     waiting: Sleepers,
 }
 
-/// To be woken without a lock.
+/// To be woken without a lock, when it is dropped at the latest: all of them, even if the waker of one panics.
 #[must_use]
-struct ToWake(Vec<Waker>);
+struct ToWake(std::vec::IntoIter<Waker>);
 
 impl<P> Lease<P> {
     /// Begins a lease of a partition at the position `next`, the next offset to read.
@@ -212,7 +212,7 @@ impl<P> Lease<P> {
             let mut state = self.lock();
             state.is_fenced = true;
             self.is_fenced.store(true, Ordering::Release);
-            let handlers = ToWake(state.handlers.take_all());
+            let handlers = ToWake::new(state.handlers.take_all());
             (handlers, state.waiting_if_drained())
         };
         handlers.wake();
@@ -300,28 +300,43 @@ impl State {
 
     fn waiting_if_drained(&mut self) -> ToWake {
         if !self.is_drained() {
-            return ToWake(Vec::new());
+            return ToWake::new(Vec::new());
         }
-        ToWake(self.waiting.take_all())
+        ToWake::new(self.waiting.take_all())
     }
 }
 
 impl ToWake {
-    fn wake(self) {
-        self.0.into_iter().for_each(Waker::wake);
+    fn new(wakers: Vec<Waker>) -> Self {
+        Self(wakers.into_iter())
+    }
+
+    fn wake(mut self) {
+        self.0.by_ref().for_each(Waker::wake);
+    }
+}
+
+impl Drop for ToWake {
+    fn drop(&mut self) {
+        self.0.by_ref().for_each(Waker::wake);
     }
 }
 
 impl<P> fmt::Debug for Lease<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = self.lock();
+        // Not under the lock: where it is written to may block, or look at the lease.
+        let (next, in_flight, left, drain, is_fenced) = {
+            let state = self.lock();
+            let (next, left) = (state.ledger.next(), state.ledger.left());
+            (next, state.in_flight(), left, state.drain, state.is_fenced)
+        };
         f.debug_struct("Lease")
             .field("epoch", &self.epoch)
-            .field("next", &state.ledger.next())
-            .field("in_flight", &state.in_flight())
-            .field("left", &state.ledger.left())
-            .field("drain", &state.drain)
-            .field("is_fenced", &state.is_fenced)
+            .field("next", &next)
+            .field("in_flight", &in_flight)
+            .field("left", &left)
+            .field("drain", &drain)
+            .field("is_fenced", &is_fenced)
             .finish_non_exhaustive()
     }
 }
