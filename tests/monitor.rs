@@ -4,14 +4,16 @@
 mod support;
 
 use std::cell::Cell;
-use std::future::{pending, ready};
+use std::future::{pending, poll_fn, ready};
+use std::hash::{Hash, Hasher};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use futures::{FutureExt as _, StreamExt as _, stream};
+use futures::{FutureExt as _, Stream, StreamExt as _, stream};
 use ordered_by_group::prelude::*;
 use ordered_by_group::{Monitor, Snapshot};
 
@@ -264,7 +266,7 @@ fn an_endless_run_of_results_is_published_after_256() {
 fn results_that_finished_while_the_consumer_was_busy_are_published_after_512() {
     let monitor = Monitor::new();
     let gates = Gates::default();
-    let numbers: Vec<_> = (0..2_000).map(|n| n * 10).collect();
+    let numbers: Vec<_> = (0..1_500).map(|n| n * 10).collect();
     gates.open_all(numbers.iter().copied());
     let mut task = Setup::new(Verb::Then, 8)
         .look_ahead(1_500)
@@ -273,7 +275,8 @@ fn results_that_finished_while_the_consumer_was_busy_are_published_after_512() {
     support::advance(&mut task);
     assert_eq!(monitor.snapshot().finished, 1_500);
     for taken in 1..=1_500 {
-        assert!(task.poll_next().is_ready());
+        // Nothing is left to be done, so no result makes a pause but the first ones.
+        while task.poll_next().is_pending() {}
         let behind = taken - monitor.snapshot().emitted_total;
         assert!(behind < 512, "{behind} of {taken}");
     }
@@ -433,8 +436,143 @@ fn a_long_queue_is_counted_in_time_that_grows_with_the_items_alone() {
     assert_eq!(monitor.snapshot().deepest_group, 0);
 }
 
+/// Panics as it is hashed, if it is 1.
+#[derive(PartialEq, Eq)]
+struct Unhashable(u32);
+
+impl Hash for Unhashable {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        assert_ne!(self.0, 1, "it cannot be hashed");
+        self.0.hash(state);
+    }
+}
+
+#[test]
+fn a_timed_stream_whose_partition_panics_can_be_dropped() {
+    let monitor = Clock::default().monitor();
+    let mut results = Box::pin(
+        stream::iter([0, 1])
+            .ordered_by_group(|_| (), 8)
+            .partitions(|n| Unhashable(*n))
+            .monitor(&monitor)
+            .then(|_| pending::<()>()),
+    );
+    let polled = catch_unwind(AssertUnwindSafe(|| results.next().now_or_never()));
+    assert!(polled.is_err());
+    drop(results);
+    let snapshot = monitor.snapshot();
+    assert_eq!(gauges(&snapshot), [0; 6]);
+    assert_eq!(snapshot.admitted_total, 1);
+    assert_eq!((snapshot.in_queue.count, snapshot.in_handler.count), (0, 0));
+}
+
+#[test]
+fn sums_go_on_past_what_a_u64_holds_in_nanoseconds() {
+    let clock = Clock::default();
+    let monitor = clock.monitor();
+    let mut results = pin!(
+        stream::iter(0..10)
+            .ordered_by_group(|n| *n, 16)
+            .monitor(&monitor)
+            .then(|_| futures_yield())
+    );
+    assert!(results.as_mut().next().now_or_never().is_none());
+    clock.set(10_000_000_000);
+    results
+        .drive(|_| ready(()))
+        .now_or_never()
+        .expect("the end");
+    let in_handler = monitor.snapshot().in_handler;
+    assert_eq!(in_handler.sum, Duration::from_secs(100_000_000_000));
+    assert_eq!(in_handler.max, Duration::from_secs(10_000_000_000));
+}
+
+/// A source of so many items, which says Pending after each.
+fn one_a_poll(items: u64) -> impl Stream<Item = u64> + Unpin {
+    let (mut next, mut is_asked) = (0, false);
+    stream::poll_fn(move |cx| {
+        is_asked = !is_asked;
+        if !is_asked || next == items {
+            if next < items {
+                cx.waker().wake_by_ref();
+            }
+            return Poll::Pending;
+        }
+        next += 1;
+        Poll::Ready(Some(next - 1))
+    })
+}
+
+/// Time goes on with each reading.
+fn ticking() -> Monitor {
+    let (ticks, start) = (AtomicU64::new(0), Instant::now());
+    Monitor::new().timed(move || start + Duration::from_secs(ticks.fetch_add(1, Ordering::Relaxed)))
+}
+
+#[test]
+fn a_stuck_item_of_one_partition_costs_no_memory_for_each_item_of_another() {
+    let monitor = ticking();
+    let mut results = Box::pin(
+        one_a_poll(100_000)
+            .ordered_by_group(|n| *n, 4)
+            .look_ahead(8)
+            .partitions(|n| *n == 0)
+            .monitor(&monitor)
+            .then(|n| async move {
+                match n {
+                    0 => pending().await,
+                    _ => futures_yield().await,
+                }
+            }),
+    );
+    let mut taken = 0;
+    let used = allocation_counter::measure(|| {
+        while taken < 99_999 {
+            taken += usize::from(results.next().now_or_never().is_some());
+        }
+    });
+    assert!(used.bytes_max < 32_768, "{}", used.bytes_max);
+    assert!(results.next().now_or_never().is_none());
+    assert_eq!(monitor.snapshot().in_handler.count, 99_999);
+}
+
+#[test]
+fn what_is_kept_for_a_long_queue_is_given_back() {
+    let monitor = ticking();
+    let is_open = Cell::new(false);
+    let mut results = Box::pin(
+        one_a_poll(100_000)
+            .ordered_by_group(|_| (), 2)
+            .look_ahead(200_000)
+            .monitor(&monitor)
+            .then(|_| {
+                let is_open = &is_open;
+                poll_fn(move |cx| match is_open.get() {
+                    true => Poll::Ready(()),
+                    false => {
+                        cx.waker().wake_by_ref();
+                        Poll::Pending
+                    }
+                })
+            }),
+    );
+    let used = allocation_counter::measure(|| {
+        while monitor.snapshot().admitted_total < 100_000 {
+            assert!(results.next().now_or_never().is_none());
+        }
+        assert_eq!(monitor.snapshot().deepest_group, 99_999);
+        is_open.set(true);
+        while monitor.snapshot().emitted_total < 100_000 {
+            let _ = results.next().now_or_never();
+        }
+    });
+    assert!(used.bytes_max > 4_000_000, "{}", used.bytes_max);
+    assert!(used.bytes_current < 600_000, "{}", used.bytes_current);
+}
+
 #[cfg(feature = "tokio")]
 mod spawned {
+    use ordered_by_group::without_slot;
     use tokio::sync::Semaphore;
 
     use super::*;
@@ -475,5 +613,102 @@ mod spawned {
             Duration::from_secs(30),
             "a1, b1 and c1"
         );
+    }
+
+    /// Polls, and lets the handlers run, until all have reported.
+    async fn settle<S: Stream + Unpin>(results: &mut S) -> Vec<S::Item> {
+        let mut all = vec![];
+        for _ in 0..50 {
+            all.extend(results.next().now_or_never().flatten());
+            tokio::task::yield_now().await;
+        }
+        all
+    }
+
+    async fn pass(gate: &Semaphore) {
+        gate.acquire().await.expect("it is never closed").forget();
+    }
+
+    #[tokio::test]
+    async fn what_waits_for_a_slot_behind_another_group_is_timed_and_counted() {
+        let clock = Clock::default();
+        let monitor = clock.monitor();
+        let gates: Arc<[Semaphore; 5]> = Arc::new([const { Semaphore::const_new(0) }; 5]);
+        let gated = Arc::clone(&gates);
+        let mut results = stream::iter([(0, 'b'), (1, 'a'), (2, 'a'), (3, 'c')])
+            .ordered_by_group(|(_, group)| *group, 2)
+            .monitor(&monitor)
+            .spawned()
+            .then_unordered(move |(n, group)| {
+                let gates = Arc::clone(&gated);
+                async move {
+                    if group == 'b' {
+                        without_slot(pass(&gates[4])).await;
+                    }
+                    pass(&gates[n]).await;
+                }
+            });
+        assert!(settle(&mut results).await.is_empty());
+        assert_eq!(gauges(&monitor.snapshot()), [3, 1, 1, 0, 3, 1]);
+
+        gates[4].add_permits(1); // "b" needs a slot again
+        assert!(settle(&mut results).await.is_empty());
+        clock.set(10);
+        gates[1].add_permits(1); // and has it before the second of "a"
+        assert_eq!(settle(&mut results).await.len(), 1);
+        assert_eq!(gauges(&monitor.snapshot()), [2, 0, 1, 0, 3, 1]);
+
+        clock.set(20);
+        gates[0].add_permits(1);
+        assert_eq!(settle(&mut results).await.len(), 1);
+        assert_eq!(gauges(&monitor.snapshot()), [2, 0, 0, 0, 2, 0]);
+
+        clock.set(23);
+        gates[2].add_permits(1);
+        assert_eq!(settle(&mut results).await.len(), 1);
+        let Snapshot {
+            in_queue,
+            in_handler,
+            ..
+        } = monitor.snapshot();
+        assert_eq!((in_queue.count, in_queue.sum.as_secs()), (3, 20));
+        assert_eq!((in_handler.count, in_handler.sum.as_secs()), (3, 33));
+    }
+
+    #[tokio::test]
+    async fn what_waits_behind_a_handler_that_is_stopped_is_not_counted() {
+        let monitor = Monitor::new();
+        let (returns, fails) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+        let gates = (Arc::clone(&returns), Arc::clone(&fails));
+        let mut results = stream::iter(["a1", "b1", "f1", "c1", "c2", "c3", "d1"])
+            .ordered_by_group(|item| item.as_bytes()[0], 2)
+            .monitor(&monitor)
+            .spawned()
+            .try_then(move |item| {
+                let (returns, fails) = gates.clone();
+                async move {
+                    match item {
+                        "a1" | "b1" => without_slot(pass(&returns)).await,
+                        "f1" => {
+                            let never = pin!(without_slot(pending::<()>()));
+                            futures::future::select(never, pin!(pass(&fails))).await;
+                            return Err::<(), _>(());
+                        }
+                        _ => {}
+                    }
+                    pending().await
+                }
+            });
+        assert!(settle(&mut results).await.is_empty());
+        assert_eq!(gauges(&monitor.snapshot()), [5, 3, 2, 0, 5, 2]);
+
+        fails.add_permits(1);
+        assert!(settle(&mut results).await.is_empty());
+        returns.add_permits(2); // they take the slots of "c1" and "d1"
+        assert!(settle(&mut results).await.is_empty());
+        let snapshot = monitor.snapshot();
+        assert_eq!((snapshot.running, snapshot.without_slot), (2, 0));
+        assert_eq!((snapshot.waiting, snapshot.deepest_group), (0, 0));
+        assert_eq!(snapshot.failed_total, 1);
     }
 }

@@ -10,6 +10,8 @@ pub(crate) struct Depths {
     /// How many queues have so many items. What is past the deepest is 0, and nobody asks how many are empty.
     queues: Vec<usize>,
     deepest: usize,
+    /// How many items have waited since the storage by queue was given back last.
+    deepened: usize,
 }
 
 impl Depths {
@@ -23,6 +25,7 @@ impl Depths {
         if queue >= self.by_queue.len() {
             self.by_queue.resize(queue + 1, 0);
         }
+        self.deepened = self.deepened.saturating_add(1);
         let depth = self.by_queue[queue] + 1;
         self.move_to(queue, depth);
         self.deepest = self.deepest.max(depth);
@@ -57,8 +60,11 @@ impl Depths {
             self.queues.truncate(self.deepest + 1);
             self.queues.shrink_to(self.deepest * 2);
         }
-        if self.deepest == 0 && is_far_too_large(self.by_queue.len(), 0) {
+        // Not sooner than it has been used as often as it is long, or it is made anew for each item.
+        let has_paid = self.deepened >= self.by_queue.len();
+        if self.deepest == 0 && has_paid && is_far_too_large(self.by_queue.len(), 0) {
             self.by_queue = Vec::new();
+            self.deepened = 0;
         }
     }
 
@@ -113,5 +119,18 @@ mod tests {
         assert_eq!(depths.deepest(), 0);
         assert!(depths.by_queue.capacity() < 16_384);
         assert!(depths.queues.capacity() < 16_384);
+    }
+
+    #[test]
+    fn storage_is_not_given_back_and_made_anew_for_each_item() {
+        let mut depths = Depths::default();
+        let mut made = 0;
+        for _ in 0..1_000 {
+            made += usize::from(depths.by_queue.is_empty());
+            depths.deepen(20_000);
+            depths.lessen(20_000);
+            depths.shrink();
+        }
+        assert_eq!(made, 1);
     }
 }

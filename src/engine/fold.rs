@@ -517,10 +517,11 @@ where
                 if let Some(item) = item {
                     self.order.wait(behind, ticket, item);
                 }
+                self.window.admit(offset, partition);
+                // Only now, since a partition's `Hash` or `Eq` may panic.
                 if self.tally.is_timed() {
                     self.time_admission(self.window.arrival(ticket), None);
                 }
-                self.window.admit(offset, partition);
                 return None;
             }
         };

@@ -67,7 +67,7 @@ impl Tally {
         self.left += 1;
         self.turn -= u32::from(counts);
         self.uncounted += u64::from(!counts);
-        self.is_watched() && self.uncounted % RESULTS_PER_PUBLICATION == 0
+        !counts && self.is_watched() && self.uncounted % RESULTS_PER_PUBLICATION == 0
     }
 
     /// An item has failed, or the source.
@@ -151,5 +151,17 @@ mod tests {
         tally.pause();
         assert!(!tally.has_given_enough());
         assert_eq!(tally.emitted(), u64::from(RESULTS_PER_TURN) * 2);
+    }
+
+    #[test]
+    fn only_results_for_which_nothing_was_done_are_shown_without_a_pause() {
+        let mut tally = Tally::new(Some(&Arc::default()));
+        for _ in 0..2 {
+            let counted = (1..RESULTS_PER_TURN).filter(|_| tally.leave_kept(true));
+            assert_eq!(counted.count(), 0);
+            let uncounted = (0..2 * RESULTS_PER_PUBLICATION).filter(|_| tally.leave_kept(false));
+            assert_eq!(uncounted.count(), 2);
+            tally.pause();
+        }
     }
 }

@@ -530,6 +530,9 @@ where
         self.sent
             .shrink(self.tasks.iter_mut().map(|task| &mut task.sent));
         shrink_queue(&mut self.inbox);
+        if let Some(depths) = &mut self.depths {
+            depths.shrink();
+        }
     }
 
     fn clear(&mut self) {
