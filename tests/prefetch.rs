@@ -9,12 +9,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::channel::oneshot;
 use futures::{FutureExt as _, Stream, StreamExt as _, TryStreamExt as _, stream};
 use ordered_by_group::prelude::*;
 use ordered_by_group::{Access, Monitor, without_slot};
 use tokio::sync::Semaphore;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{sleep, timeout};
 
 use self::support::{Gates, Order, Setup, Task, VERBS, Verb, items, settle, settled};
 
@@ -397,6 +396,9 @@ fn a_closure_is_called_once_an_item_at_admission() {
 #[cfg(feature = "tokio")]
 mod spawned {
     use std::sync::Mutex;
+
+    use futures::channel::oneshot;
+    use tokio::time::Instant;
 
     use super::*;
 
