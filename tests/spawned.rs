@@ -1068,3 +1068,54 @@ async fn past_a_failure_all_are_told_to_stop_and_the_first_to_go_leaves_its_slot
     assert_eq!(out, [0, 1]);
     assert_eq!(results.next().await, Some(Err(2)));
 }
+
+#[tokio::test]
+async fn a_wait_that_began_and_ended_between_two_polls_comes_before_what_is_read() {
+    let gates: [_; 3] = std::array::from_fn(|_| Arc::new(Semaphore::new(0)));
+    let [ends, begins_to_wait, is_done_waiting] = gates.clone();
+    let log = Arc::new(Mutex::new(vec![]));
+    let seen = Arc::clone(&log);
+    let (send, source) = futures::channel::mpsc::unbounded();
+    let mut results = pin!(
+        source
+            .ordered_by_group(|item: &&str| item.as_bytes()[0], 2)
+            .spawned()
+            .then_unordered(move |item| {
+                let [ends, begins_to_wait, is_done_waiting] = gates.clone();
+                let seen = Arc::clone(&seen);
+                async move {
+                    let open = async |gate: &Semaphore| gate.acquire().await.unwrap().forget();
+                    match item {
+                        "a1" => open(&ends).await,
+                        "b1" => {
+                            open(&begins_to_wait).await;
+                            without_slot(open(&is_done_waiting)).await;
+                        }
+                        _ => {}
+                    }
+                    seen.lock().unwrap().push(item);
+                }
+            })
+    );
+    let workers_run = async || {
+        for _ in 0..10 {
+            yield_now().await;
+        }
+    };
+    send.unbounded_send("a1").unwrap();
+    send.unbounded_send("b1").unwrap();
+    assert!(results.next().now_or_never().is_none());
+    workers_run().await;
+
+    begins_to_wait.add_permits(1);
+    workers_run().await;
+    is_done_waiting.add_permits(1);
+    workers_run().await;
+    ends.add_permits(1);
+    workers_run().await;
+    assert_eq!(*log.lock().unwrap(), ["a1"]);
+    send.unbounded_send("a2").unwrap();
+    drop(send);
+    while results.next().await.is_some() {}
+    assert_eq!(*log.lock().unwrap(), ["a1", "b1", "a2"]);
+}

@@ -723,6 +723,10 @@ where
     /// it is put among what is ready, or is with what runs the handlers.
     fn goes_on(&mut self, place: usize) -> bool {
         if self.run.has_more(place) {
+            // What follows there holds the slot now, and may be past a failure.
+            if let Some(ticket) = self.run.holder(place) {
+                self.note_holder(self.window.arrival(ticket), place);
+            }
             return false;
         }
         let Some(ticket) = self.order.successor(place) else {

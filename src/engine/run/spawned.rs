@@ -46,7 +46,7 @@ pub struct Crew<T, H, Fut, V, R, E> {
     to_here: UnboundedSender<Report<R, E>>,
     /// There may be reports: the channel has not said Pending since it woke us.
     has_reports: bool,
-    /// Reports that were read while any handler waited without a slot, and how many of them say that it needs one again.
+    /// Reports that were read ahead, once any handler has waited without a slot, and how many of them say that it needs one again.
     inbox: VecDeque<Report<R, E>>,
     returning: usize,
     /// The report that `next_woken` has read.
@@ -129,6 +129,9 @@ struct Shared<H> {
     stop_at: AtomicU64,
     /// A task waits for a slot, so those that go on must ask first.
     contended: AtomicBool,
+    /// A handler has waited without a slot, so what was reported is read before the source: others may have begun to wait, and
+    /// ended it, since the last poll.
+    have_waited: AtomicBool,
 }
 
 /// A slot on its way to a task.
@@ -165,6 +168,7 @@ where
                 handler: Mutex::new(handler),
                 stop_at: AtomicU64::new(u64::MAX),
                 contended: AtomicBool::new(false),
+                have_waited: AtomicBool::new(false),
             }),
             reports,
             to_here,
@@ -469,7 +473,8 @@ where
     }
 
     fn may_return(&mut self) -> bool {
-        self.returning > 0 || (self.running() > self.held && self.look_for_returning())
+        let have_waited = self.shared.have_waited.load(Ordering::Relaxed);
+        self.returning > 0 || (have_waited && self.look_for_returning())
     }
 
     fn next_returning(&mut self) -> Option<usize> {
@@ -592,6 +597,7 @@ async fn work<T, H, Fut, V, R, E>(
                         (Poll::Ready(output), _) => return Poll::Ready(output),
                         (Poll::Pending, Wish::None) => {
                             if std::mem::take(&mut has_slot) {
+                                shared.have_waited.store(true, Ordering::Relaxed);
                                 reporter.says(News::Waits);
                             }
                             return Poll::Pending;
