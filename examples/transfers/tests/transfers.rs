@@ -303,7 +303,8 @@ impl Oracle {
 
 fn start(state: &Path, log: Log) -> Run {
     let mut command = transfers(state, log);
-    command.args(["--max-commit", "200", "--max-parallel", "16"]);
+    // While a commit is under way, more than 50 rows are handled, so each commit has some past its checkpoint.
+    command.args(["--max-commit", "50", "--max-parallel", "16"]);
     Run::start(command)
 }
 
