@@ -1078,7 +1078,7 @@ async fn a_wait_that_began_and_ended_between_two_polls_comes_before_what_is_read
     let (send, source) = futures::channel::mpsc::unbounded();
     let mut results = pin!(
         source
-            .ordered_by_group(|item: &&str| item.as_bytes()[0], 2)
+            .ordered_by_group(|item: &&str| item.as_bytes()[0], 3)
             .spawned()
             .then_unordered(move |item| {
                 let [ends, begins_to_wait, is_done_waiting] = gates.clone();
@@ -1118,4 +1118,41 @@ async fn a_wait_that_began_and_ended_between_two_polls_comes_before_what_is_read
     drop(send);
     while results.next().await.is_some() {}
     assert_eq!(*log.lock().unwrap(), ["a1", "b1", "a2"]);
+}
+
+#[tokio::test]
+async fn past_a_failure_what_follows_a_handler_gives_its_slot_to_who_is_before() {
+    let gates: HashMap<_, _> = ["a1", "b1", "c1"]
+        .map(|item| (item, Arc::new(Semaphore::new(0))))
+        .into();
+    let opened = gates.clone();
+    // One slot: each waits without it, and c1 fails when it has waited.
+    let mut results = pin!(
+        stream::iter(["a1", "b1", "c1", "c2", "b2"])
+            .ordered_by_group(|item| item.as_bytes()[0], 1)
+            .spawned()
+            .try_then(move |item| {
+                let gate = gates.get(item).cloned();
+                async move {
+                    if let Some(gate) = gate {
+                        without_slot(gate.acquire()).await.unwrap().forget();
+                    }
+                    if item == "c1" { Err(item) } else { Ok(item) }
+                }
+            })
+    );
+    let mut out = vec![];
+    for next in ["c1", "b1", "a1"] {
+        for _ in 0..10 {
+            while let Some(Some(result)) = results.next().now_or_never() {
+                out.push(result.map(|(item, _)| item));
+            }
+            yield_now().await;
+        }
+        opened[next].add_permits(1);
+    }
+    let rest = results.map(|result| result.map(|(item, _)| item));
+    let rest = timeout(Duration::from_secs(60), rest.collect::<Vec<_>>()).await;
+    out.extend(rest.expect("it hangs"));
+    assert_eq!(out, [Ok("a1"), Ok("b1"), Err("c1")]);
 }
