@@ -139,16 +139,19 @@ impl<St, By, Off, P, X> Settings<St, By, Off, P, X> {
         By: Order<T>,
         X: RunWith<T, H, Fut, V>,
     {
-        Fold::new(
+        let mut fold = Fold::new(
             self.stream,
             self.order,
             self.offsets,
             self.partitions,
             self.run.run(handler),
             self.limits,
-            self.board.as_ref(),
             window,
-        )
+        );
+        if let Some(board) = &self.board {
+            fold.watch(board);
+        }
+        fold
     }
 
     pub(crate) fn debug(&self, mut debug: fmt::DebugStruct<'_, '_>) -> fmt::Result {

@@ -3,8 +3,10 @@
 use crate::engine::spare::is_far_too_large;
 
 /// Counted only where somebody watches: O(1) for each item that waits.
+pub(crate) struct Depths(Option<Box<Counted>>);
+
 #[derive(Default)]
-pub(crate) struct Depths {
+struct Counted {
     /// How many items wait in each queue.
     by_queue: Vec<usize>,
     /// How many queues have so many items. What is past the deepest is 0, and nobody asks how many are empty.
@@ -15,13 +17,62 @@ pub(crate) struct Depths {
 }
 
 impl Depths {
-    /// How many items wait in the longest queue.
+    /// Counts nothing.
+    pub(crate) fn new() -> Self {
+        Self(None)
+    }
+
+    /// Counts from here on, where nothing waits yet.
+    pub(crate) fn count(&mut self) {
+        self.0 = Some(Box::default());
+    }
+
+    /// How many items wait in the longest queue, if that is counted.
     pub(crate) fn deepest(&self) -> usize {
-        self.deepest
+        self.0.as_ref().map_or(0, |counted| counted.deepest)
     }
 
     /// An item waits in this queue.
     pub(crate) fn deepen(&mut self, queue: usize) {
+        if let Some(counted) = &mut self.0 {
+            counted.deepen(queue);
+        }
+    }
+
+    /// An item waits in this queue no more.
+    pub(crate) fn lessen(&mut self, queue: usize) {
+        if let Some(counted) = &mut self.0 {
+            counted.lessen(queue);
+        }
+    }
+
+    /// Nothing waits in this queue any more.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn empty(&mut self, queue: usize) {
+        if let Some(counted) = &mut self.0 {
+            while counted.by_queue.get(queue).is_some_and(|&depth| depth > 0) {
+                counted.lessen(queue);
+            }
+        }
+    }
+
+    /// Nothing waits any more.
+    pub(crate) fn clear(&mut self) {
+        if let Some(counted) = &mut self.0 {
+            **counted = Counted::default();
+        }
+    }
+
+    /// Gives back storage of which far less is used than there is.
+    pub(crate) fn shrink(&mut self) {
+        if let Some(counted) = &mut self.0 {
+            counted.shrink();
+        }
+    }
+}
+
+impl Counted {
+    fn deepen(&mut self, queue: usize) {
         if queue >= self.by_queue.len() {
             self.by_queue.resize(queue + 1, 0);
         }
@@ -31,8 +82,7 @@ impl Depths {
         self.deepest = self.deepest.max(depth);
     }
 
-    /// An item waits in this queue no more.
-    pub(crate) fn lessen(&mut self, queue: usize) {
+    fn lessen(&mut self, queue: usize) {
         let depth = self.by_queue[queue];
         self.move_to(queue, depth - 1);
         // The queue itself is now one less deep.
@@ -41,21 +91,7 @@ impl Depths {
         }
     }
 
-    /// Nothing waits in this queue any more.
-    #[cfg(feature = "tokio")]
-    pub(crate) fn empty(&mut self, queue: usize) {
-        while self.by_queue.get(queue).is_some_and(|&depth| depth > 0) {
-            self.lessen(queue);
-        }
-    }
-
-    /// Nothing waits any more.
-    pub(crate) fn clear(&mut self) {
-        *self = Self::default();
-    }
-
-    /// Gives back storage of which far less is used than there is.
-    pub(crate) fn shrink(&mut self) {
+    fn shrink(&mut self) {
         if is_far_too_large(self.queues.len(), self.deepest) {
             self.queues.truncate(self.deepest + 1);
             self.queues.shrink_to(self.deepest * 2);
@@ -83,9 +119,19 @@ impl Depths {
 mod tests {
     use super::*;
 
+    fn counting() -> Depths {
+        let mut depths = Depths::new();
+        depths.count();
+        depths
+    }
+
+    fn counted(depths: &Depths) -> &Counted {
+        depths.0.as_ref().expect("they are counted")
+    }
+
     #[test]
     fn the_deepest_is_known_as_queues_grow_and_empty() {
-        let mut depths = Depths::default();
+        let mut depths = counting();
         let mut counted = [0_usize; 5];
         let mut seed = 1_u64;
         for _ in 0..10_000 {
@@ -106,7 +152,7 @@ mod tests {
 
     #[test]
     fn storage_is_given_back() {
-        let mut depths = Depths::default();
+        let mut depths = counting();
         for queue in 0..20_000 {
             depths.deepen(queue);
             depths.deepen(0);
@@ -117,16 +163,16 @@ mod tests {
             depths.shrink();
         }
         assert_eq!(depths.deepest(), 0);
-        assert!(depths.by_queue.capacity() < 16_384);
-        assert!(depths.queues.capacity() < 16_384);
+        assert!(counted(&depths).by_queue.capacity() < 16_384);
+        assert!(counted(&depths).queues.capacity() < 16_384);
     }
 
     #[test]
     fn storage_is_not_given_back_and_made_anew_for_each_item() {
-        let mut depths = Depths::default();
+        let mut depths = counting();
         let mut made = 0;
         for _ in 0..1_000 {
-            made += usize::from(depths.by_queue.is_empty());
+            made += usize::from(counted(&depths).by_queue.is_empty());
             depths.deepen(20_000);
             depths.lessen(20_000);
             depths.shrink();

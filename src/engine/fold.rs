@@ -18,7 +18,7 @@ use crate::engine::order::{Arrival, Order};
 use crate::engine::run::{Polled, Run, Slot};
 use crate::engine::spare::shrink_heap;
 use crate::engine::tally::Tally;
-use crate::engine::watch::{Board, Snapshot};
+use crate::engine::watch::{Board, Snapshot, Timing};
 use crate::engine::window::Window;
 
 /// Folds running handlers over a source.
@@ -103,25 +103,15 @@ enum Turn<Emitted, E> {
 }
 
 impl<St, M, T, E, By, Off, P, X, W> Fold<St, M, T, E, By, Off, P, X, W> {
-    #[allow(clippy::too_many_arguments)] // all that it is made of
     pub(crate) fn new(
         source: St,
-        mut order: By,
+        order: By,
         offsets: Off,
         partitions: P,
-        mut run: X,
+        run: X,
         limits: Limits,
-        board: Option<&Arc<Board>>,
         window: W,
-    ) -> Self
-    where
-        By: Order<T>,
-        X: Run<T>,
-    {
-        if board.is_some() {
-            order.count_depths();
-            run.count_depths();
-        }
+    ) -> Self {
         Self {
             core: Core {
                 run,
@@ -135,11 +125,22 @@ impl<St, M, T, E, By, Off, P, X, W> Fold<St, M, T, E, By, Off, P, X, W> {
                 hand: None,
                 failure: None,
                 budget: Budget::new(),
-                tally: Tally::new(board),
+                tally: Tally::new(),
             },
             source,
             _read: PhantomData,
         }
+    }
+
+    /// Shows on a board what the stream does. Before it is polled.
+    pub(crate) fn watch(&mut self, board: &Arc<Board>)
+    where
+        By: Order<T>,
+        X: Run<T>,
+    {
+        self.core.tally.show_on(board);
+        self.core.order.count_depths();
+        self.core.run.count_depths();
     }
 
     pub(crate) fn source(&self) -> &St {
@@ -498,24 +499,11 @@ where
             self.budget.charge_source(self.order.steps_of_arrival());
         }
         let claim = match arrived {
-            Arrival::Starts(claim) if By::READS_AHEAD && !self.has_free_slot() => {
-                let arrival = self.window.arrival(ticket);
-                self.order.wait_for_slot(claim, ticket, item);
-                self.window.admit(offset, partition);
-                if self.tally.is_timed() {
-                    self.time_admission(arrival, None);
-                }
-                return None;
-            }
-            Arrival::Starts(claim) => claim,
-            Arrival::Waits(behind) => {
-                let mut item = Some(item);
-                if By::WAITS_BEHIND_PLACES {
-                    let arrival = self.window.arrival(ticket);
-                    item = item.and_then(|item| self.run.follow(behind, ticket, arrival, item));
-                }
-                if let Some(item) = item {
-                    self.order.wait(behind, ticket, item);
+            Arrival::Starts(claim) if !By::READS_AHEAD || self.has_free_slot() => claim,
+            waits => {
+                match waits {
+                    Arrival::Starts(claim) => self.order.wait_for_slot(claim, ticket, item),
+                    Arrival::Waits(behind) => self.wait_behind(behind, ticket, item),
                 }
                 self.window.admit(offset, partition);
                 // Only now, since a partition's `Hash` or `Eq` may panic.
@@ -555,6 +543,19 @@ where
         None
     }
 
+    /// An item waits for an earlier one, where that runs if it is to run there.
+    #[inline(always)]
+    fn wait_behind(&mut self, behind: usize, ticket: u64, item: T) {
+        let mut item = Some(item);
+        if By::WAITS_BEHIND_PLACES {
+            let arrival = self.window.arrival(ticket);
+            item = item.and_then(|item| self.run.follow(behind, ticket, arrival, item));
+        }
+        if let Some(item) = item {
+            self.order.wait(behind, ticket, item);
+        }
+    }
+
     /// Polls the handlers that were woken, until a result comes out.
     fn poll_woken(&mut self, emit: bool) -> Option<W::Emitted> {
         self.budget.begin_woken();
@@ -568,9 +569,7 @@ where
                 Slot::Held | Slot::Unneeded => self.run.poll(place),
             };
             self.budget.take_step(Spender::Woken);
-            if self.tally.is_timed() && polled.is_ready() {
-                self.time_finish(place);
-            }
+            self.time_polled(place, &polled);
             emitted = self.settle(place, polled, emit);
             if self.has_ready() {
                 let out = self.serve(emit && emitted.is_none());
@@ -603,9 +602,7 @@ where
                 Slot::Held | Slot::Unneeded => self.run.poll(place),
             };
             self.budget.take_step(Spender::Returning);
-            if self.tally.is_timed() && polled.is_ready() {
-                self.time_finish(place);
-            }
+            self.time_polled(place, &polled);
             let out = self.settle(place, polled, emit && emitted.is_none());
             emitted = emitted.or(out);
         }
@@ -651,9 +648,7 @@ where
                         if self.tally.is_timed() && self.run.running() > running {
                             self.time_start(place);
                         }
-                        if self.tally.is_timed() && polled.is_ready() {
-                            self.time_finish(place);
-                        }
+                        self.time_polled(place, &polled);
                         self.settle(place, polled, emit)
                     } else {
                         self.succeed(place, emit)
@@ -668,9 +663,7 @@ where
                     }
                     let item = self.order.start_ready(place);
                     let polled = self.run.start(place, ticket, arrival, item);
-                    if self.tally.is_timed() && polled.is_ready() {
-                        self.time_finish(place);
-                    }
+                    self.time_polled(place, &polled);
                     self.settle(place, polled, emit)
                 }
                 (Some(_), None) => unreachable!("nothing is older than the only one"),
@@ -965,9 +958,8 @@ where
     #[cold]
     #[inline(never)]
     fn time_admission(&mut self, arrival: u64, place: Option<usize>) {
-        let is_first = self.budget.needs_clock();
-        if let Some(watch) = self.tally.watch() {
-            watch.admit(arrival, is_first);
+        if let Some(timing) = self.timing() {
+            timing.admit(arrival);
         }
         if let Some(place) = place {
             self.time_start(place);
@@ -977,20 +969,30 @@ where
     #[cold]
     #[inline(never)]
     fn time_start(&mut self, place: usize) {
-        let is_first = self.budget.needs_clock();
-        if let Some(watch) = self.tally.watch() {
-            watch.start(place, is_first);
+        if let Some(timing) = self.timing() {
+            timing.start(place);
         }
     }
 
-    /// The handler in this place has finished, and is about to be settled.
+    /// A handler was polled, and is about to be settled.
+    #[inline(always)] // as each poll of each handler goes through here
+    fn time_polled<Output>(&mut self, place: usize, polled: &Polled<Output>) {
+        if self.tally.is_timed() && matches!(polled, Polled::Ready(_)) {
+            self.time_finish(place);
+        }
+    }
+
     #[cold]
     #[inline(never)]
     fn time_finish(&mut self, place: usize) {
-        let is_first = self.budget.needs_clock();
         let arrival = self.window.arrival(self.run.ticket(place));
-        if let Some(watch) = self.tally.watch() {
-            watch.finish(place, arrival, is_first);
+        if let Some(timing) = self.timing() {
+            timing.finish(place, arrival);
         }
+    }
+
+    fn timing(&mut self) -> Option<&mut Timing> {
+        let is_first = self.budget.needs_clock();
+        self.tally.watch()?.timing(is_first)
     }
 }

@@ -69,10 +69,6 @@ pub enum Polled<Output> {
 }
 
 impl<Output> Polled<Output> {
-    pub(crate) fn is_ready(&self) -> bool {
-        matches!(self, Self::Ready(_))
-    }
-
     pub(crate) fn map<Mapped>(self, map: impl FnOnce(Output) -> Mapped) -> Polled<Mapped> {
         match self {
             Self::Ready(output) => Polled::Ready(map(output)),

@@ -27,8 +27,7 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    pub(crate) fn new(board: Option<&Arc<Board>>) -> Self {
-        let watch = board.map(|board| Box::new(Watch::new(board)));
+    pub(crate) fn new() -> Self {
         Self {
             turn: RESULTS_PER_TURN,
             uncounted: 0,
@@ -36,9 +35,16 @@ impl Tally {
             stayed: 0,
             left: 0,
             failed: 0,
-            is_timed: watch.as_ref().is_some_and(|watch| watch.is_timed()),
-            watch,
+            watch: None,
+            is_timed: false,
         }
+    }
+
+    /// Shows on this board what comes from here on.
+    pub(crate) fn show_on(&mut self, board: &Arc<Board>) {
+        let watch = Watch::new(board);
+        self.is_timed = watch.is_timed();
+        self.watch = Some(Box::new(watch));
     }
 
     /// An item went in, and nothing came out for it.
@@ -141,7 +147,7 @@ mod tests {
 
     #[test]
     fn results_for_which_nothing_was_done_do_not_count() {
-        let mut tally = Tally::new(None);
+        let mut tally = Tally::new();
         for _ in 0..RESULTS_PER_TURN {
             let _ = tally.leave_kept(false);
             assert!(!tally.has_given_enough());
@@ -155,7 +161,8 @@ mod tests {
 
     #[test]
     fn only_results_for_which_nothing_was_done_are_shown_without_a_pause() {
-        let mut tally = Tally::new(Some(&Arc::default()));
+        let mut tally = Tally::new();
+        tally.show_on(&Arc::default());
         for _ in 0..2 {
             let counted = (1..RESULTS_PER_TURN).filter(|_| tally.leave_kept(true));
             assert_eq!(counted.count(), 0);

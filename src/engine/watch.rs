@@ -12,7 +12,7 @@ mod timing;
 pub(crate) use self::board::Board;
 use self::board::Entry;
 pub use self::snapshot::{Snapshot, Times};
-use self::timing::Timing;
+pub(crate) use self::timing::Timing;
 
 use std::sync::Arc;
 
@@ -47,25 +47,13 @@ impl Watch {
         self.entry.publish(&snapshot, oldest);
     }
 
-    /// An unfinished item is admitted. `is_first` says whether nothing else has been timed in this poll.
-    pub(crate) fn admit(&mut self, arrival: u64, is_first: bool) {
-        if let Some(timing) = self.now(is_first) {
-            timing.admit(arrival);
+    /// What is timed, at the time that the clock shows. `is_first` says whether it has not been read in this poll.
+    pub(crate) fn timing(&mut self, is_first: bool) -> Option<&mut Timing> {
+        let timing = self.timing.as_mut()?;
+        if is_first {
+            timing.set_now(self.entry.now());
         }
-    }
-
-    /// An item is started in a place.
-    pub(crate) fn start(&mut self, place: usize, is_first: bool) {
-        if let Some(timing) = self.now(is_first) {
-            timing.start(place);
-        }
-    }
-
-    /// An item is finished; another may go on in its place at once.
-    pub(crate) fn finish(&mut self, place: usize, arrival: u64, is_first: bool) {
-        if let Some(timing) = self.now(is_first) {
-            timing.finish(place, arrival);
-        }
+        Some(timing)
     }
 
     /// The stream has ended: nothing is unfinished any more.
@@ -80,13 +68,5 @@ impl Watch {
         if let Some(timing) = &mut self.timing {
             timing.shrink();
         }
-    }
-
-    fn now(&mut self, is_first: bool) -> Option<&mut Timing> {
-        let timing = self.timing.as_mut()?;
-        if is_first {
-            timing.set_now(self.entry.now());
-        }
-        Some(timing)
     }
 }

@@ -6,7 +6,7 @@ use std::fmt;
 
 pub use self::by_group::ByGroupAhead;
 
-use super::{Arrival, Order};
+use super::{Arrival, Order, WithHasher};
 use crate::engine::order::{ByAccess, ByGroup, Unless};
 use crate::engine::sealed::Sealed;
 
@@ -62,9 +62,11 @@ impl<By> Prefetch for Ahead<By> {
     }
 }
 
-impl<By> Ahead<By> {
-    pub(crate) fn map<By2>(self, map: impl FnOnce(By) -> By2) -> Ahead<By2> {
-        Ahead(map(self.0))
+impl<By: WithHasher> WithHasher for Ahead<By> {
+    type With<H> = Ahead<By::With<H>>;
+
+    fn with_hasher<H>(self, hasher: H) -> Self::With<H> {
+        Ahead(self.0.with_hasher(hasher))
     }
 }
 

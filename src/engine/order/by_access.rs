@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 use slab::Slab;
 
 use super::ready::{ByPlace, ReadyItems};
-use super::{Arrival, Order};
+use super::{Arrival, Order, WithHasher};
 use crate::engine::depths::Depths;
 use crate::engine::hashing::{Given, HashKeys};
 use crate::engine::keyed::Keyed;
@@ -39,7 +39,7 @@ pub struct ByAccess<A, K, S, T> {
     arrived: u64,
     waiting: usize,
     /// How many claims of each queue are not in force, if anybody wants to know.
-    depths: Option<Box<Depths>>,
+    depths: Depths,
 }
 
 struct Queue {
@@ -109,6 +109,14 @@ impl<F, I> Each<F, I> {
     }
 }
 
+impl<A, K, S, T> WithHasher for ByAccess<A, K, S, T> {
+    type With<H> = ByAccess<A, K, Given<H>, T>;
+
+    fn with_hasher<H>(self, hasher: H) -> Self::With<H> {
+        ByAccess::new(self.accesses, Given::new(hasher))
+    }
+}
+
 impl<F, I> Exclusively<F, I> {
     pub(crate) fn new(keys: F) -> Self {
         Self {
@@ -153,12 +161,8 @@ impl<A, K, S, T> ByAccess<A, K, S, T> {
             arriving: Vec::new(),
             arrived: 0,
             waiting: 0,
-            depths: None,
+            depths: Depths::new(),
         }
-    }
-
-    pub(crate) fn with_hasher<H>(self, hasher: H) -> ByAccess<A, K, Given<H>, T> {
-        ByAccess::new(self.accesses, Given::new(hasher))
     }
 
     /// The item that has just arrived makes its claims.
@@ -232,9 +236,7 @@ impl<A, K, S, T> ByAccess<A, K, S, T> {
             last => self.claims[last].next_of_queue = claim,
         }
         self.items[item].held_up += 1;
-        if let Some(depths) = &mut self.depths {
-            depths.deepen(queue);
-        }
+        self.depths.deepen(queue);
     }
 
     /// A claim is given up; what is next in its queue may come into force, when the order catches up.
@@ -270,9 +272,7 @@ impl<A, K, S, T> ByAccess<A, K, S, T> {
         if here.first == NONE {
             here.last = NONE;
         }
-        if let Some(depths) = &mut self.depths {
-            depths.lessen(queue);
-        }
+        self.depths.lessen(queue);
         let item = &mut self.items[claim.item];
         item.held_up -= 1;
         if item.held_up == 0 {
@@ -416,17 +416,15 @@ where
     }
 
     fn count_depths(&mut self) {
-        self.depths = Some(Box::default());
+        self.depths.count();
     }
 
     fn deepest(&self) -> usize {
-        self.depths.as_ref().map_or(0, |depths| depths.deepest())
+        self.depths.deepest()
     }
 
     fn shrink(&mut self) {
-        if let Some(depths) = &mut self.depths {
-            depths.shrink();
-        }
+        self.depths.shrink();
         give_back(&mut self.items);
         give_back(&mut self.claims);
         give_back(&mut self.queues);
@@ -443,9 +441,7 @@ where
     }
 
     fn clear(&mut self) {
-        if let Some(depths) = &mut self.depths {
-            depths.clear();
-        }
+        self.depths.clear();
         self.items.clear();
         self.ready.clear();
         self.emptied.clear();

@@ -4,7 +4,7 @@ use std::fmt;
 use std::hash::Hash;
 
 use super::waiting::{Queue, Waiting};
-use super::{Arrival, Order};
+use super::{Arrival, Order, WithHasher};
 use crate::engine::depths::Depths;
 use crate::engine::hashing::{Given, HashKeys};
 use crate::engine::keyed::Keyed;
@@ -18,7 +18,7 @@ pub struct ByGroup<F, K, S, T> {
     /// What waits behind each place.
     queues: Vec<Queue>,
     /// How many, if anybody wants to know.
-    depths: Option<Box<Depths>>,
+    depths: Depths,
 }
 
 /// The key of an item that may start; its hash, if it was needed.
@@ -35,15 +35,19 @@ impl<F, K, S, T> ByGroup<F, K, S, T> {
             groups: Keyed::new(hasher),
             waiting: Waiting::new(),
             queues: Vec::new(),
-            depths: None,
+            depths: Depths::new(),
         }
     }
 
     pub(super) fn into_parts(self) -> (F, S) {
         (self.key, self.groups.into_hasher())
     }
+}
 
-    pub(crate) fn with_hasher<H>(self, hasher: H) -> ByGroup<F, K, Given<H>, T> {
+impl<F, K, S, T> WithHasher for ByGroup<F, K, S, T> {
+    type With<H> = ByGroup<F, K, Given<H>, T>;
+
+    fn with_hasher<H>(self, hasher: H) -> Self::With<H> {
         ByGroup::new(self.key, Given::new(hasher))
     }
 }
@@ -81,9 +85,7 @@ where
 
     fn wait(&mut self, place: usize, ticket: u64, item: T) {
         self.waiting.push(&mut self.queues[place], ticket, item);
-        if let Some(depths) = &mut self.depths {
-            depths.deepen(place);
-        }
+        self.depths.deepen(place);
     }
 
     fn hold(&mut self, place: usize, Claim { key, hash }: Claim<K>) {
@@ -99,9 +101,7 @@ where
     }
 
     fn succeed(&mut self, place: usize) -> T {
-        if let Some(depths) = &mut self.depths {
-            depths.lessen(place);
-        }
+        self.depths.lessen(place);
         self.waiting
             .pop(&mut self.queues[place])
             .expect("a successor was named")
@@ -112,17 +112,15 @@ where
     }
 
     fn count_depths(&mut self) {
-        self.depths = Some(Box::default());
+        self.depths.count();
     }
 
     fn deepest(&self) -> usize {
-        self.depths.as_ref().map_or(0, |depths| depths.deepest())
+        self.depths.deepest()
     }
 
     fn shrink(&mut self) {
-        if let Some(depths) = &mut self.depths {
-            depths.shrink();
-        }
+        self.depths.shrink();
         self.waiting.shrink(self.queues.iter_mut());
         self.groups.shrink();
     }
@@ -136,9 +134,7 @@ where
     }
 
     fn clear(&mut self) {
-        if let Some(depths) = &mut self.depths {
-            depths.clear();
-        }
+        self.depths.clear();
         self.groups.clear();
         self.waiting.clear();
         self.queues.clear();

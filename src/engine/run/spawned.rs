@@ -63,7 +63,7 @@ pub struct Crew<T, H, Fut, V, R, E> {
     /// The tickets of what was sent and has not come back.
     sent: Waiting<()>,
     /// How many items wait in each task, if anybody wants to know.
-    depths: Option<Box<Depths>>,
+    depths: Depths,
     _handler: PhantomData<fn() -> (Fut, V)>,
 }
 
@@ -184,7 +184,7 @@ where
             needing: 0,
             starting: 0,
             sent: Waiting::new(),
-            depths: None,
+            depths: Depths::new(),
             _handler: PhantomData,
         }
     }
@@ -205,13 +205,11 @@ impl<T, H, Fut, V, R, E> Crew<T, H, Fut, V, R, E> {
 
     fn set_slot(&mut self, place: usize, slot: Slot) {
         let before = std::mem::replace(&mut self.tasks[place].slot, slot);
-        if let Some(depths) = &mut self.depths {
-            if before == Slot::NeededToStart {
-                depths.lessen(place);
-            }
-            if slot == Slot::NeededToStart {
-                depths.deepen(place);
-            }
+        if before == Slot::NeededToStart {
+            self.depths.lessen(place);
+        }
+        if slot == Slot::NeededToStart {
+            self.depths.deepen(place);
         }
         self.held -= usize::from(before == Slot::Held);
         self.held += usize::from(slot == Slot::Held);
@@ -241,9 +239,7 @@ impl<T, H, Fut, V, R, E> Crew<T, H, Fut, V, R, E> {
                     self.busy -= 1;
                     while self.sent.pop(&mut task.sent).is_some() {}
                     self.set_slot(place, Slot::Unneeded);
-                    if let Some(depths) = &mut self.depths {
-                        depths.empty(place);
-                    }
+                    self.depths.empty(place);
                 }
                 Poll::Ready(_) => {
                     self.stop();
@@ -380,9 +376,7 @@ where
     }
 
     fn follow(&mut self, place: usize, ticket: u64, arrival: u64, item: T) -> Option<T> {
-        if let Some(depths) = &mut self.depths {
-            depths.deepen(place);
-        }
+        self.depths.deepen(place);
         self.send(
             place,
             ticket,
@@ -396,11 +390,11 @@ where
     }
 
     fn count_depths(&mut self) {
-        self.depths = Some(Box::default());
+        self.depths.count();
     }
 
     fn deepest(&self) -> usize {
-        self.depths.as_ref().map_or(0, |depths| depths.deepest())
+        self.depths.deepest()
     }
 
     fn has_more(&self, place: usize) -> bool {
@@ -417,8 +411,8 @@ where
                 if self.at(place).is_none() {
                     self.busy -= 1;
                     self.set_slot(place, Slot::Unneeded);
-                } else if let Some(depths) = &mut self.depths {
-                    depths.lessen(place);
+                } else {
+                    self.depths.lessen(place);
                 }
                 Polled::Ready(result)
             }
@@ -535,9 +529,7 @@ where
         self.sent
             .shrink(self.tasks.iter_mut().map(|task| &mut task.sent));
         shrink_queue(&mut self.inbox);
-        if let Some(depths) = &mut self.depths {
-            depths.shrink();
-        }
+        self.depths.shrink();
     }
 
     fn clear(&mut self) {

@@ -10,7 +10,7 @@ use crate::engine::spare::shrink_queue;
 const FEW: usize = 64;
 
 /// Times are in nanoseconds since the board's clock was set.
-pub(super) struct Timing {
+pub(crate) struct Timing {
     now: u64,
     /// The unfinished items by when they were admitted, the oldest first: all that were admitted at one time are one entry.
     admissions: VecDeque<Admission>,
@@ -58,7 +58,8 @@ impl Timing {
         self.now = self.now.max(now);
     }
 
-    pub(super) fn admit(&mut self, arrival: u64) {
+    /// An unfinished item is admitted.
+    pub(crate) fn admit(&mut self, arrival: u64) {
         self.admitted += 1;
         let at = self.now;
         match self.admissions.back_mut() {
@@ -80,14 +81,16 @@ impl Timing {
         }
     }
 
-    pub(super) fn start(&mut self, place: usize) {
+    /// An item is started in a place.
+    pub(crate) fn start(&mut self, place: usize) {
         if place >= self.started.len() {
             self.started.resize(place + 1, 0);
         }
         self.started[place] = self.now;
     }
 
-    pub(super) fn finish(&mut self, place: usize, arrival: u64) {
+    /// An item is finished; another may go on in its place at once.
+    pub(crate) fn finish(&mut self, place: usize, arrival: u64) {
         self.finished += 1;
         let later = self.admissions.partition_point(|all| all.first <= arrival);
         let all = &mut self.admissions[later - 1];

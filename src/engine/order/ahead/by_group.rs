@@ -10,7 +10,7 @@ use crate::engine::hashing::{Given, HashKeys};
 use crate::engine::keyed::Keyed;
 use crate::engine::order::ready::{ByPlace, ReadyItems};
 use crate::engine::order::waiting::{Queue, Waiting};
-use crate::engine::order::{Arrival, ByGroup, Order};
+use crate::engine::order::{Arrival, ByGroup, Order, WithHasher};
 use crate::engine::spare::give_back;
 
 /// The order of `ordered_by_group` with `prefetch`.
@@ -27,7 +27,7 @@ pub struct ByGroupAhead<F, K, S, T> {
     running: ByPlace,
     ready: ReadyItems,
     arrived: u64,
-    depths: Option<Box<Depths>>,
+    depths: Depths,
 }
 
 struct Arrived<T> {
@@ -53,12 +53,8 @@ impl<F, K, S, T> ByGroupAhead<F, K, S, T> {
             running: ByPlace::new(),
             ready: ReadyItems::new(),
             arrived: 0,
-            depths: None,
+            depths: Depths::new(),
         }
-    }
-
-    pub(crate) fn with_hasher<H>(self, hasher: H) -> ByGroupAhead<F, K, Given<H>, T> {
-        ByGroupAhead::new(ByGroup::new(self.key, Given::new(hasher)))
     }
 
     /// A group that had nothing unfinished has something now.
@@ -71,6 +67,14 @@ impl<F, K, S, T> ByGroupAhead<F, K, S, T> {
         let group = self.queues.insert(Queue::EMPTY);
         self.keys.insert(group, hash, key);
         group
+    }
+}
+
+impl<F, K, S, T> WithHasher for ByGroupAhead<F, K, S, T> {
+    type With<H> = ByGroupAhead<F, K, Given<H>, T>;
+
+    fn with_hasher<H>(self, hasher: H) -> Self::With<H> {
+        ByGroupAhead::new(ByGroup::new(self.key, Given::new(hasher)))
     }
 }
 
@@ -104,9 +108,7 @@ where
         let arrival = self.arrived;
         let queue = &mut self.queues[group];
         self.waiting.push(queue, ticket, Arrived { item, arrival });
-        if let Some(depths) = &mut self.depths {
-            depths.deepen(group);
-        }
+        self.depths.deepen(group);
     }
 
     fn wait_for_slot(&mut self, claim: NewGroup<K>, ticket: u64, item: T) {
@@ -143,19 +145,17 @@ where
     fn start_ready(&mut self, place: usize) -> T {
         let group = self.ready.pop().expect("an item was named");
         self.running.set(place, group);
-        if let Some(depths) = &mut self.depths {
-            depths.lessen(group);
-        }
+        self.depths.lessen(group);
         let first = self.waiting.pop(&mut self.queues[group]);
         first.expect("an item that waits").item
     }
 
     fn count_depths(&mut self) {
-        self.depths = Some(Box::default());
+        self.depths.count();
     }
 
     fn deepest(&self) -> usize {
-        self.depths.as_ref().map_or(0, |depths| depths.deepest())
+        self.depths.deepest()
     }
 
     fn shrink(&mut self) {
@@ -164,9 +164,7 @@ where
         give_back(&mut self.queues);
         self.keys.shrink();
         self.ready.shrink();
-        if let Some(depths) = &mut self.depths {
-            depths.shrink();
-        }
+        self.depths.shrink();
     }
 
     fn waiting(&self) -> usize {
@@ -182,9 +180,7 @@ where
         self.queues.clear();
         self.waiting.clear();
         self.ready.clear();
-        if let Some(depths) = &mut self.depths {
-            depths.clear();
-        }
+        self.depths.clear();
     }
 }
 
