@@ -84,6 +84,14 @@ fn targets() -> Vec<Target> {
         peer: (BufferUnordered, 64),
         most,
     };
+    // What a monitor costs, beside the same without one: nanoseconds an item are the difference of the two.
+    let watched = |what, work, timed| Target {
+        what,
+        work,
+        ours: (Watched { timed }, 64),
+        peer: (Ours, 64),
+        most: NONE,
+    };
     vec![
         target("ready, completion order", Work::Ready, OursUnordered, 0.15),
         target("ready, source order", Work::Ready, Ours, 0.12),
@@ -122,35 +130,18 @@ fn targets() -> Vec<Target> {
             peer: (Ours, 64),
             most: 1.3,
         },
-        // What a monitor costs, beside the same without one: nanoseconds an item are the difference of the two.
-        Target {
-            what: "watched beside unwatched, ready",
-            work: Work::Ready,
-            ours: (Watched { timed: false }, 64),
-            peer: (Ours, 64),
-            most: NONE,
-        },
-        Target {
-            what: "watched and timed beside unwatched, ready",
-            work: Work::Ready,
-            ours: (Watched { timed: true }, 64),
-            peer: (Ours, 64),
-            most: NONE,
-        },
-        Target {
-            what: "watched beside unwatched, one yield",
-            work: Work::OneYield,
-            ours: (Watched { timed: false }, 64),
-            peer: (Ours, 64),
-            most: NONE,
-        },
-        Target {
-            what: "watched and timed beside unwatched, one yield",
-            work: Work::OneYield,
-            ours: (Watched { timed: true }, 64),
-            peer: (Ours, 64),
-            most: NONE,
-        },
+        watched("watched beside unwatched, ready", Work::Ready, false),
+        watched(
+            "watched and timed beside unwatched, ready",
+            Work::Ready,
+            true,
+        ),
+        watched("watched beside unwatched, one yield", Work::OneYield, false),
+        watched(
+            "watched and timed beside unwatched, one yield",
+            Work::OneYield,
+            true,
+        ),
         target(
             "read ahead, ready, completion order",
             Work::Ready,
