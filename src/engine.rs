@@ -11,7 +11,6 @@ pub(crate) mod order;
 pub(crate) mod run;
 pub(crate) mod sealed;
 pub(crate) mod slots;
-pub(crate) mod spare;
 pub(crate) mod tally;
 pub(crate) mod watch;
 pub(crate) mod window;

@@ -212,6 +212,7 @@ pub mod parts;
 pub mod positions;
 mod running;
 mod settings;
+mod spare;
 mod stream_ext;
 mod try_stream_ext;
 

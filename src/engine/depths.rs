@@ -1,6 +1,6 @@
 //! How many items wait in each queue, and in the longest one.
 
-use crate::engine::spare::is_far_too_large;
+use crate::spare::is_far_too_large;
 
 /// Counted only where somebody watches: O(1) for each item that waits.
 pub(crate) struct Depths(Option<Box<Counted>>);

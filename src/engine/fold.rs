@@ -16,10 +16,10 @@ use crate::engine::item::partitions::Partitions;
 use crate::engine::item::source::Read;
 use crate::engine::order::{Arrival, Order};
 use crate::engine::run::{Polled, Run, Slot};
-use crate::engine::spare::shrink_heap;
 use crate::engine::tally::Tally;
 use crate::engine::watch::{Board, Snapshot, Timing};
 use crate::engine::window::Window;
+use crate::spare::shrink_heap;
 
 /// Folds running handlers over a source.
 #[pin_project]
@@ -499,17 +499,15 @@ where
             self.budget.charge_source(self.order.steps_of_arrival());
         }
         let claim = match arrived {
-            Arrival::Starts(claim) if !By::READS_AHEAD || self.has_free_slot() => claim,
-            waits => {
-                match waits {
-                    Arrival::Starts(claim) => self.order.wait_for_slot(claim, ticket, item),
-                    Arrival::Waits(behind) => self.wait_behind(behind, ticket, item),
-                }
-                self.window.admit(offset, partition);
-                // Only now, since a partition's `Hash` or `Eq` may panic.
-                if self.tally.is_timed() {
-                    self.time_admission(self.window.arrival(ticket), None);
-                }
+            Arrival::Starts(claim) if By::READS_AHEAD && !self.has_free_slot() => {
+                self.order.wait_for_slot(claim, ticket, item);
+                self.admit_waiting(ticket, offset, partition);
+                return None;
+            }
+            Arrival::Starts(claim) => claim,
+            Arrival::Waits(behind) => {
+                self.wait_behind(behind, ticket, item);
+                self.admit_waiting(ticket, offset, partition);
                 return None;
             }
         };
@@ -553,6 +551,16 @@ where
         }
         if let Some(item) = item {
             self.order.wait(behind, ticket, item);
+        }
+    }
+
+    /// Admits an item that waits.
+    #[inline(always)]
+    fn admit_waiting(&mut self, ticket: u64, offset: O, partition: L) {
+        self.window.admit(offset, partition);
+        // Only now, since a partition's `Hash` or `Eq` may panic.
+        if self.tally.is_timed() {
+            self.time_admission(self.window.arrival(ticket), None);
         }
     }
 

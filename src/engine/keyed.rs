@@ -7,7 +7,7 @@
 use std::hash::Hash;
 
 use crate::engine::hashing::HashKeys;
-use crate::engine::spare::is_far_too_large;
+use crate::spare::is_far_too_large;
 
 const BUCKETS_PER_PLACE: usize = 16;
 const FEWEST_BUCKETS: usize = 1024;
@@ -25,6 +25,13 @@ pub(crate) struct Keyed<K, S> {
     shift: u32,
     entries: Vec<Option<Entry<K>>>,
     len: usize,
+}
+
+/// A key that was looked up and has no place; its hash, if it was needed.
+#[derive(Debug)]
+pub struct Unlisted<K> {
+    key: K,
+    hash: Option<u64>,
 }
 
 struct Entry<K> {
@@ -63,6 +70,37 @@ impl<K, S> Keyed<K, S> {
             self.harden();
         }
         self.hasher.hash(key)
+    }
+
+    /// The place of this key, or what it takes to give it one.
+    #[inline(always)]
+    pub(crate) fn look_up(&mut self, key: K) -> Result<usize, Unlisted<K>>
+    where
+        K: Hash + Eq,
+        S: HashKeys,
+    {
+        if self.len == 0 {
+            return Err(Unlisted { key, hash: None });
+        }
+        let hash = self.hash(&key);
+        match self.find(hash, &key) {
+            Some(place) => Ok(place),
+            None => {
+                let hash = Some(hash);
+                Err(Unlisted { key, hash })
+            }
+        }
+    }
+
+    /// Gives a place to a key that was looked up and has none.
+    #[inline(always)]
+    pub(crate) fn list(&mut self, place: usize, Unlisted { key, hash }: Unlisted<K>)
+    where
+        K: Hash,
+        S: HashKeys,
+    {
+        let hash = hash.unwrap_or_else(|| self.hash(&key));
+        self.insert(place, hash, key);
     }
 
     /// The place of this key.

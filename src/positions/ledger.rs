@@ -4,9 +4,7 @@ use std::collections::VecDeque;
 
 use crate::positions::Done;
 use crate::positions::runs::{Run, Runs};
-
-/// Less storage than this is never given back.
-const FEWEST_ITEMS: usize = 16_384;
+use crate::spare::shrink_queue;
 
 pub(super) struct Ledger {
     /// The position, once there is one.
@@ -177,10 +175,7 @@ impl Ledger {
             self.items.pop_front();
             self.first += 1;
         }
-        let (used, capacity) = (self.items.len(), self.items.capacity());
-        if capacity >= FEWEST_ITEMS && used <= capacity / 8 {
-            self.items.shrink_to(used * 2);
-        }
+        shrink_queue(&mut self.items);
     }
 
     /// The offset is done, and is before all items.

@@ -13,7 +13,7 @@ use crate::engine::hashing::{Given, HashKeys};
 use crate::engine::keyed::Keyed;
 use crate::engine::order::Access;
 use crate::engine::sealed::Sealed;
-use crate::engine::spare::give_back;
+use crate::spare::give_back;
 
 const NONE: usize = usize::MAX;
 

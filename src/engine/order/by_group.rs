@@ -7,7 +7,7 @@ use super::waiting::{Queue, Waiting};
 use super::{Arrival, Order, WithHasher};
 use crate::engine::depths::Depths;
 use crate::engine::hashing::{Given, HashKeys};
-use crate::engine::keyed::Keyed;
+use crate::engine::keyed::{Keyed, Unlisted};
 
 /// The order of `ordered_by_group`. A group that runs keeps its place until nothing of it waits, so items wait
 /// only for their own group, and the table holds only groups that run.
@@ -19,13 +19,6 @@ pub struct ByGroup<F, K, S, T> {
     queues: Vec<Queue>,
     /// How many, if anybody wants to know.
     depths: Depths,
-}
-
-/// The key of an item that may start; its hash, if it was needed.
-#[derive(Debug)]
-pub struct Claim<K> {
-    key: K,
-    hash: Option<u64>,
 }
 
 impl<F, K, S, T> ByGroup<F, K, S, T> {
@@ -66,20 +59,12 @@ where
 {
     const WAITS_BEHIND_PLACES: bool = true;
 
-    type Claim = Claim<K>;
+    type Claim = Unlisted<K>;
 
-    fn arrive(&mut self, item: &T) -> Arrival<Claim<K>> {
-        let key = (self.key)(item);
-        if self.groups.len() == 0 {
-            return Arrival::Starts(Claim { key, hash: None });
-        }
-        let hash = self.groups.hash(&key);
-        match self.groups.find(hash, &key) {
-            Some(place) => Arrival::Waits(place),
-            None => {
-                let hash = Some(hash);
-                Arrival::Starts(Claim { key, hash })
-            }
+    fn arrive(&mut self, item: &T) -> Arrival<Unlisted<K>> {
+        match self.groups.look_up((self.key)(item)) {
+            Ok(place) => Arrival::Waits(place),
+            Err(key) => Arrival::Starts(key),
         }
     }
 
@@ -88,9 +73,8 @@ where
         self.depths.deepen(place);
     }
 
-    fn hold(&mut self, place: usize, Claim { key, hash }: Claim<K>) {
-        let hash = hash.unwrap_or_else(|| self.groups.hash(&key));
-        self.groups.insert(place, hash, key);
+    fn hold(&mut self, place: usize, key: Unlisted<K>) {
+        self.groups.list(place, key);
         if place >= self.queues.len() {
             self.queues.resize(place + 1, Queue::EMPTY);
         }

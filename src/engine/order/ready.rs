@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 
-use crate::engine::spare::{shrink_heap, shrink_queue};
+use crate::spare::{shrink_heap, shrink_queue};
 
 /// Items that wait for nothing but a slot, by the order in which they arrived.
 pub(super) struct ReadyItems {

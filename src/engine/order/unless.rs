@@ -6,7 +6,7 @@ use slab::Slab;
 
 use super::ready::{ByPlace, ReadyItems};
 use super::{Arrival, Order};
-use crate::engine::spare::give_back;
+use crate::spare::give_back;
 
 const NONE: usize = usize::MAX;
 

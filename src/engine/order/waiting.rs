@@ -2,7 +2,7 @@
 
 use slab::Slab;
 
-use crate::engine::spare::is_far_too_large;
+use crate::spare::is_far_too_large;
 
 const NONE: usize = usize::MAX;
 

@@ -23,8 +23,8 @@ use crate::engine::depths::Depths;
 use crate::engine::item::verdict::Verdict;
 use crate::engine::order::{Queue, Waiting};
 use crate::engine::slots::{ReadySet, WakeHandle};
-use crate::engine::spare::shrink_queue;
 use crate::engine::without_slot::{Wish, poll_handler};
+use crate::spare::shrink_queue;
 
 /// How many reports are read ahead in one go.
 const READ_AHEAD: usize = 4_096;

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::Times;
-use crate::engine::spare::shrink_queue;
+use crate::spare::shrink_queue;
 
 /// So many entries of which nothing is unfinished are always kept.
 const FEW: usize = 64;

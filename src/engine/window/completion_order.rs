@@ -5,8 +5,8 @@ use std::fmt;
 
 use super::ring::Ring;
 use super::{SPAN, Window};
-use crate::engine::spare::shrink_queue;
 use crate::engine::window::Unordered;
+use crate::spare::shrink_queue;
 
 /// Emits each result as it finishes.
 ///

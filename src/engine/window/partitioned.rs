@@ -6,7 +6,7 @@ use slab::Slab;
 
 use crate::engine::hashing::Wary;
 use crate::engine::keyed::Keyed;
-use crate::engine::spare::give_back;
+use crate::spare::give_back;
 
 const NONE: usize = usize::MAX;
 

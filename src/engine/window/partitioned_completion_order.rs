@@ -6,8 +6,8 @@ use std::hash::Hash;
 
 use super::partitioned::Partitioned;
 use super::{SPAN, Window};
-use crate::engine::spare::shrink_queue;
 use crate::engine::window::Unordered;
+use crate::spare::shrink_queue;
 
 /// Emits each result as it finishes, with a frontier for each partition.
 ///

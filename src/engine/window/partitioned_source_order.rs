@@ -6,7 +6,7 @@ use std::hash::Hash;
 
 use super::Window;
 use super::partitioned::Partitioned;
-use crate::engine::spare::shrink_queue;
+use crate::spare::shrink_queue;
 
 /// Emits results in source order within each partition.
 ///

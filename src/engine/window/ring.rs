@@ -1,6 +1,6 @@
 //! The admitted items, found by their arrival number: those that come out as they arrive have none.
 
-use crate::engine::spare::is_far_too_large;
+use crate::spare::is_far_too_large;
 
 /// A ring that doubles when it is full. An entry's place is its arrival number modulo the capacity, so it is found
 /// without a look at where the ring begins.

@@ -7,11 +7,11 @@ use slab::Slab;
 
 use crate::engine::depths::Depths;
 use crate::engine::hashing::{Given, HashKeys};
-use crate::engine::keyed::Keyed;
+use crate::engine::keyed::{Keyed, Unlisted};
 use crate::engine::order::ready::{ByPlace, ReadyItems};
 use crate::engine::order::waiting::{Queue, Waiting};
 use crate::engine::order::{Arrival, ByGroup, Order, WithHasher};
-use crate::engine::spare::give_back;
+use crate::spare::give_back;
 
 /// The order of `ordered_by_group` with `prefetch`.
 ///
@@ -35,13 +35,6 @@ struct Arrived<T> {
     arrival: u64,
 }
 
-/// The key of an item whose group has nothing unfinished; its hash, if it was needed.
-#[derive(Debug)]
-pub struct NewGroup<K> {
-    key: K,
-    hash: Option<u64>,
-}
-
 impl<F, K, S, T> ByGroupAhead<F, K, S, T> {
     pub(crate) fn new(order: ByGroup<F, K, S, T>) -> Self {
         let (key, hasher) = order.into_parts();
@@ -58,14 +51,13 @@ impl<F, K, S, T> ByGroupAhead<F, K, S, T> {
     }
 
     /// A group that had nothing unfinished has something now.
-    fn open(&mut self, NewGroup { key, hash }: NewGroup<K>) -> usize
+    fn open(&mut self, key: Unlisted<K>) -> usize
     where
-        K: Hash + Eq,
+        K: Hash,
         S: HashKeys,
     {
-        let hash = hash.unwrap_or_else(|| self.keys.hash(&key));
         let group = self.queues.insert(Queue::EMPTY);
-        self.keys.insert(group, hash, key);
+        self.keys.list(group, key);
         group
     }
 }
@@ -86,21 +78,13 @@ where
 {
     const READS_AHEAD: bool = true;
 
-    type Claim = NewGroup<K>;
+    type Claim = Unlisted<K>;
 
-    fn arrive(&mut self, item: &T) -> Arrival<NewGroup<K>> {
+    fn arrive(&mut self, item: &T) -> Arrival<Unlisted<K>> {
         self.arrived += 1;
-        let key = (self.key)(item);
-        if self.keys.len() == 0 {
-            return Arrival::Starts(NewGroup { key, hash: None });
-        }
-        let hash = self.keys.hash(&key);
-        match self.keys.find(hash, &key) {
-            Some(group) => Arrival::Waits(group),
-            None => {
-                let hash = Some(hash);
-                Arrival::Starts(NewGroup { key, hash })
-            }
+        match self.keys.look_up((self.key)(item)) {
+            Ok(group) => Arrival::Waits(group),
+            Err(key) => Arrival::Starts(key),
         }
     }
 
@@ -111,14 +95,14 @@ where
         self.depths.deepen(group);
     }
 
-    fn wait_for_slot(&mut self, claim: NewGroup<K>, ticket: u64, item: T) {
-        let group = self.open(claim);
+    fn wait_for_slot(&mut self, key: Unlisted<K>, ticket: u64, item: T) {
+        let group = self.open(key);
         self.wait(group, ticket, item);
         self.ready.push(self.arrived, group);
     }
 
-    fn hold(&mut self, place: usize, claim: NewGroup<K>) {
-        let group = self.open(claim);
+    fn hold(&mut self, place: usize, key: Unlisted<K>) {
+        let group = self.open(key);
         self.running.set(place, group);
     }
 
