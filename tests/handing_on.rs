@@ -373,6 +373,81 @@ async fn pipelines_that_are_not_send_are_returned_taken_and_kept() {
     assert!(service.results.is_terminated());
 }
 
+/// A pipeline of a verb with an `Rc` in its handlers, returned, taken and kept.
+macro_rules! not_send {
+    ($source:ident, $by:ident, $verb:ident, $ends:expr, $item:ty) => {{
+        struct Service<'a> {
+            results: LocalBoxRunning<'a, $item, &'a str>,
+        }
+
+        fn pipeline<'a>(
+            text: &'a str,
+            factor: &Rc<usize>,
+        ) -> impl Running<Item = $item, Offset = &'a str> + use<'a> {
+            let factor = Rc::clone(factor);
+            $source(text)
+                .$by(|word| word.0.len(), 4)
+                .offsets(|word| word.0)
+                .$verb(move |word| {
+                    let factor = Rc::clone(&factor);
+                    async move { $ends(handle(word).await.0.len() * *factor) }
+                })
+        }
+
+        let text = String::from(TEXT);
+        let factor = Rc::new(10);
+        let mut service = Service {
+            results: pipeline(&text, &factor).boxed_local_running(),
+        };
+        for seen in [
+            driven(pipeline(&text, &factor)).await,
+            driven_in_chunks(pipeline(&text, &factor).boxed_local_running()).await,
+            looped(&mut service.results).await,
+        ] {
+            assert_eq!(seen, 4);
+        }
+        assert!(service.results.is_terminated());
+    }};
+}
+
+#[tokio::test]
+async fn pipelines_of_every_verb_need_not_be_send() {
+    type InOrder<'a> = (usize, &'a str);
+    type Result<'a> = std::result::Result<InOrder<'a>, Failure>;
+    type AsFinished<'a> = (usize, Unordered<&'a str>);
+    type ResultAsFinished<'a> = std::result::Result<AsFinished<'a>, Failure>;
+    not_send!(
+        words,
+        ordered_by_group,
+        then,
+        std::convert::identity,
+        InOrder<'a>
+    );
+    not_send!(
+        words,
+        ordered_by_group,
+        then_unordered,
+        std::convert::identity,
+        AsFinished<'a>
+    );
+    not_send!(words, ordered_by_group, try_then, Ok, Result<'a>);
+    not_send!(
+        words,
+        ordered_by_group,
+        try_then_unordered,
+        Ok,
+        ResultAsFinished<'a>
+    );
+    not_send!(tried, try_ordered_by_group, and_then, Ok, Result<'a>);
+    not_send!(
+        tried,
+        try_ordered_by_group,
+        and_then_unordered,
+        Ok,
+        ResultAsFinished<'a>
+    );
+}
+
 #[tokio::test]
 async fn boxed_pipelines_of_different_types_are_of_one_type() {
     let text = String::from(TEXT);
