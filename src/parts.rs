@@ -18,8 +18,8 @@ pub use crate::engine::item::partitions::{ByPartition, Partitions, Whole};
 pub use crate::engine::item::source::{Fallible, Plain, Read};
 pub use crate::engine::item::verdict::{Always, Tried, Verdict};
 pub use crate::engine::order::{
-    Accesses, Ahead, ByAccess, ByGroup, ByGroupAhead, Each, Exclusively, Order, Prefetch, Unless,
-    WithHasher,
+    Accesses, Ahead, ByAccess, ByGroup, ByGroupAhead, Each, Exclusively, Feeds, Order, Prefetch,
+    Unless, WithHasher,
 };
 #[cfg(feature = "tokio")]
 pub use crate::engine::run::{Crew, Spawned};

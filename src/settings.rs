@@ -137,7 +137,7 @@ impl<St, By, Off, P, X> Settings<St, By, Off, P, X> {
     ) -> Fold<St, M, T, E, By, Off, P, X::Run, W>
     where
         By: Order<T>,
-        X: RunWith<T, H, Fut, V>,
+        X: RunWith<By::Input, H, Fut, V>,
     {
         let mut fold = Fold::new(
             self.stream,

@@ -136,7 +136,7 @@ impl<St, M, T, E, By, Off, P, X, W> Fold<St, M, T, E, By, Off, P, X, W> {
     pub(crate) fn watch(&mut self, board: &Arc<Board>)
     where
         By: Order<T>,
-        X: Run<T>,
+        X: Run<By::Input>,
     {
         self.core.tally.show_on(board);
         self.core.order.count_depths();
@@ -151,13 +151,6 @@ impl<St, M, T, E, By, Off, P, X, W> Fold<St, M, T, E, By, Off, P, X, W> {
         self.source
     }
 
-    pub(crate) fn running(&self) -> usize
-    where
-        X: Run<T>,
-    {
-        self.core.run.running()
-    }
-
     pub(crate) fn is_terminated(&self) -> bool {
         self.core.state == State::Ended
     }
@@ -167,9 +160,16 @@ impl<St, M, T, E, By, Off, P, X, W> Fold<St, M, T, E, By, Off, P, X, W>
 where
     By: Order<T>,
 {
+    pub(crate) fn running(&self) -> usize
+    where
+        X: Run<By::Input>,
+    {
+        self.core.run.running()
+    }
+
     pub(crate) fn waiting(&self) -> usize
     where
-        X: Run<T>,
+        X: Run<By::Input>,
     {
         self.core.order.waiting() + self.core.run.waiting()
     }
@@ -198,7 +198,7 @@ impl<St, M, T, E, By, Off, P, X, W> Fold<St, M, T, E, By, Off, P, X, W> {
     pub(crate) fn debug<L>(&self, mut debug: fmt::DebugStruct<'_, '_>) -> fmt::Result
     where
         By: Order<T>,
-        X: Run<T>,
+        X: Run<By::Input>,
         W: Window<L>,
     {
         debug
@@ -245,7 +245,7 @@ where
     By: Order<T>,
     Off: ReadOffset<T, Offset = O>,
     P: Partitions<T, Key = L>,
-    X: Run<T, Ok = R, Error = E>,
+    X: Run<By::Input, Ok = R, Error = E>,
     W: Window<L, Offset = O, Result = R>,
 {
     /// The next result, as a `Stream` gives it.
@@ -301,7 +301,7 @@ where
     By: Order<T>,
     Off: ReadOffset<T, Offset = O>,
     P: Partitions<T, Key = L>,
-    X: Run<T, Ok = R, Error = E>,
+    X: Run<By::Input, Ok = R, Error = E>,
     W: Window<L, Offset = O, Result = R>,
 {
     fn turn<St, M>(&mut self, mut source: Pin<&mut St>, emit: bool) -> Turn<W::Emitted, E>
@@ -513,7 +513,7 @@ where
         };
         let place = self.run.vacant();
         let arrival = self.window.arrival(ticket);
-        match self.run.start(place, ticket, arrival, item) {
+        match self.run.start(place, ticket, arrival, By::alone(item)) {
             Polled::Ready(output) => {
                 self.order.pass(claim);
                 match output {
@@ -544,12 +544,10 @@ where
     /// An item waits for an earlier one, where that runs if it is to run there.
     #[inline(always)]
     fn wait_behind(&mut self, behind: usize, ticket: u64, item: T) {
-        let mut item = Some(item);
-        if By::WAITS_BEHIND_PLACES {
+        if By::WAITS_BEHIND_PLACES && X::FOLLOWS {
             let arrival = self.window.arrival(ticket);
-            item = item.and_then(|item| self.run.follow(behind, ticket, arrival, item));
-        }
-        if let Some(item) = item {
+            self.run.follow(behind, ticket, arrival, By::alone(item));
+        } else {
             self.order.wait(behind, ticket, item);
         }
     }

@@ -4,6 +4,7 @@ mod access;
 mod ahead;
 mod by_access;
 mod by_group;
+mod feeds;
 mod ready;
 mod unless;
 mod waiting;
@@ -13,17 +14,16 @@ pub use self::access::Access;
 pub use self::ahead::{Ahead, ByGroupAhead, Prefetch};
 pub use self::by_access::{Accesses, ByAccess, Each, Exclusively};
 pub use self::by_group::ByGroup;
+pub use self::feeds::Feeds;
 pub use self::unless::Unless;
 pub use self::with_hasher::WithHasher;
 
 #[cfg(feature = "tokio")]
 pub(crate) use self::waiting::{Queue, Waiting};
-use crate::engine::sealed::Sealed;
-
 /// Decides which admitted items may run.
 ///
 /// An item is known by its ticket, which the window gave it; a running handler by its place.
-pub trait Order<T>: Sealed {
+pub trait Order<T>: Feeds {
     /// Whether what an item waits [`behind`](Arrival::Waits) is a place, and all that it waits for.
     #[doc(hidden)]
     const WAITS_BEHIND_PLACES: bool = false;
@@ -38,6 +38,10 @@ pub trait Order<T>: Sealed {
 
     /// What an item that may start has a claim to, until it [`hold`](Self::hold)s it.
     type Claim;
+
+    /// What a handler takes that is started for one item.
+    #[doc(hidden)]
+    fn alone(item: T) -> Self::Input;
 
     /// An item arrives: whether it may start at once.
     #[doc(hidden)]
@@ -69,7 +73,7 @@ pub trait Order<T>: Sealed {
 
     /// Takes the item that [`successor`](Self::successor) named.
     #[doc(hidden)]
-    fn succeed(&mut self, _place: usize) -> T {
+    fn succeed(&mut self, _place: usize) -> Self::Input {
         unreachable!("no successor was named")
     }
 
@@ -91,7 +95,7 @@ pub trait Order<T>: Sealed {
 
     /// Takes the item that [`oldest_ready`](Self::oldest_ready) named, to be started in this place.
     #[doc(hidden)]
-    fn start_ready(&mut self, _place: usize) -> T {
+    fn start_ready(&mut self, _place: usize) -> Self::Input {
         unreachable!("no item was named")
     }
 

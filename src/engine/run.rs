@@ -20,6 +20,10 @@ pub trait Run<T>: Sealed {
     /// What stops the stream.
     type Error;
 
+    /// Whether items can [`follow`](Self::follow) others. Else they wait with the order.
+    #[doc(hidden)]
+    const FOLLOWS: bool = false;
+
     /// How many handlers there are.
     #[doc(hidden)]
     fn running(&self) -> usize;
@@ -51,10 +55,10 @@ pub trait Run<T>: Sealed {
         item: T,
     ) -> Polled<Result<Self::Ok, Self::Error>>;
 
-    /// Sends an item after the handler in this place, to run there when that has finished; or gives the item back, to wait.
+    /// Sends an item after the handler in this place, to run there when that has finished.
     #[doc(hidden)]
-    fn follow(&mut self, _place: usize, _ticket: u64, _arrival: u64, item: T) -> Option<T> {
-        Some(item)
+    fn follow(&mut self, _place: usize, _ticket: u64, _arrival: u64, _item: T) {
+        unreachable!("nothing follows")
     }
 
     /// Whether an item that was sent after a handler that has finished goes on in its place.

@@ -41,7 +41,7 @@ where
     By: Order<T>,
     Off: ReadOffset<T, Offset = O>,
     P: Partitions<T>,
-    X: Run<T, Ok = R, Error = E>,
+    X: Run<By::Input, Ok = R, Error = E>,
     W: Window<P::Key, Offset = O, Result = R, Emitted = (R, O)>,
 {
     type Item = Result<(R, O), E>;
@@ -61,7 +61,7 @@ where
     By: Order<T>,
     Off: ReadOffset<T, Offset = O>,
     P: Partitions<T>,
-    X: Run<T, Ok = R, Error = E>,
+    X: Run<By::Input, Ok = R, Error = E>,
     W: Window<P::Key, Offset = O, Result = R, Emitted = (R, O)>,
 {
     fn is_terminated(&self) -> bool {
@@ -75,7 +75,7 @@ where
     By: Order<T>,
     Off: ReadOffset<T, Offset = O>,
     P: Partitions<T>,
-    X: Run<T, Ok = R, Error = E>,
+    X: Run<By::Input, Ok = R, Error = E>,
     W: Window<P::Key, Offset = O, Result = R, Emitted = (R, O)>,
 {
     type Offset = O;
@@ -87,7 +87,7 @@ impl<St, M, T, E, By, Off, P, X, W> fmt::Debug for AndThen<St, M, T, E, By, Off,
 where
     By: Order<T>,
     P: Partitions<T>,
-    X: Run<T>,
+    X: Run<By::Input>,
     W: Window<P::Key>,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -43,7 +43,7 @@ where
     By: Order<T>,
     Off: ReadOffset<T, Offset = O>,
     P: Partitions<T>,
-    X: Run<T, Ok = R, Error = E>,
+    X: Run<By::Input, Ok = R, Error = E>,
     W: Window<P::Key, Offset = O, Result = R, Emitted = (R, Unordered<O>)>,
 {
     type Item = Result<(R, Unordered<O>), E>;
@@ -64,7 +64,7 @@ where
     By: Order<T>,
     Off: ReadOffset<T, Offset = O>,
     P: Partitions<T>,
-    X: Run<T, Ok = R, Error = E>,
+    X: Run<By::Input, Ok = R, Error = E>,
     W: Window<P::Key, Offset = O, Result = R, Emitted = (R, Unordered<O>)>,
 {
     fn is_terminated(&self) -> bool {
@@ -79,7 +79,7 @@ where
     By: Order<T>,
     Off: ReadOffset<T, Offset = O>,
     P: Partitions<T>,
-    X: Run<T, Ok = R, Error = E>,
+    X: Run<By::Input, Ok = R, Error = E>,
     W: Window<P::Key, Offset = O, Result = R, Emitted = (R, Unordered<O>)>,
 {
     type Offset = O;
@@ -91,7 +91,7 @@ impl<St, M, T, E, By, Off, P, X, W> fmt::Debug for AndThenUnordered<St, M, T, E,
 where
     By: Order<T>,
     P: Partitions<T>,
-    X: Run<T>,
+    X: Run<By::Input>,
     W: Window<P::Key>,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

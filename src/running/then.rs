@@ -42,7 +42,7 @@ where
     By: Order<T>,
     Off: ReadOffset<T, Offset = O>,
     P: Partitions<T>,
-    X: Run<T, Ok = R, Error = Infallible>,
+    X: Run<By::Input, Ok = R, Error = Infallible>,
     W: Window<P::Key, Offset = O, Result = R, Emitted = (R, O)>,
 {
     type Item = (R, O);
@@ -65,7 +65,7 @@ where
     By: Order<T>,
     Off: ReadOffset<T, Offset = O>,
     P: Partitions<T>,
-    X: Run<T, Ok = R, Error = Infallible>,
+    X: Run<By::Input, Ok = R, Error = Infallible>,
     W: Window<P::Key, Offset = O, Result = R, Emitted = (R, O)>,
 {
     fn is_terminated(&self) -> bool {
@@ -79,7 +79,7 @@ where
     By: Order<T>,
     Off: ReadOffset<T, Offset = O>,
     P: Partitions<T>,
-    X: Run<T, Ok = R, Error = Infallible>,
+    X: Run<By::Input, Ok = R, Error = Infallible>,
     W: Window<P::Key, Offset = O, Result = R, Emitted = (R, O)>,
 {
     type Offset = O;
@@ -91,7 +91,7 @@ impl<St, T, By, Off, P, X, W> fmt::Debug for Then<St, T, By, Off, P, X, W>
 where
     By: Order<T>,
     P: Partitions<T>,
-    X: Run<T>,
+    X: Run<By::Input>,
     W: Window<P::Key>,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -43,7 +43,7 @@ where
     By: Order<T>,
     Off: ReadOffset<T, Offset = O>,
     P: Partitions<T>,
-    X: Run<T, Ok = R, Error = Infallible>,
+    X: Run<By::Input, Ok = R, Error = Infallible>,
     W: Window<P::Key, Offset = O, Result = R, Emitted = (R, Unordered<O>)>,
 {
     type Item = (R, Unordered<O>);
@@ -66,7 +66,7 @@ where
     By: Order<T>,
     Off: ReadOffset<T, Offset = O>,
     P: Partitions<T>,
-    X: Run<T, Ok = R, Error = Infallible>,
+    X: Run<By::Input, Ok = R, Error = Infallible>,
     W: Window<P::Key, Offset = O, Result = R, Emitted = (R, Unordered<O>)>,
 {
     fn is_terminated(&self) -> bool {
@@ -80,7 +80,7 @@ where
     By: Order<T>,
     Off: ReadOffset<T, Offset = O>,
     P: Partitions<T>,
-    X: Run<T, Ok = R, Error = Infallible>,
+    X: Run<By::Input, Ok = R, Error = Infallible>,
     W: Window<P::Key, Offset = O, Result = R, Emitted = (R, Unordered<O>)>,
 {
     type Offset = O;
@@ -92,7 +92,7 @@ impl<St, T, By, Off, P, X, W> fmt::Debug for ThenUnordered<St, T, By, Off, P, X,
 where
     By: Order<T>,
     P: Partitions<T>,
-    X: Run<T>,
+    X: Run<By::Input>,
     W: Window<P::Key>,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -405,9 +405,9 @@ where
         handler: H,
     ) -> Then<St, T, By, Off, P, X::Run, P::SourceOrder<Off::Offset, Fut::Output>>
     where
-        H: FnMut(T) -> Fut,
+        H: FnMut(By::Input) -> Fut,
         Fut: Future,
-        X: RunWith<T, H, Fut, Always>,
+        X: RunWith<By::Input, H, Fut, Always>,
     {
         Then::new(self.settings.fold(handler, P::source_order()))
     }
@@ -451,9 +451,9 @@ where
         handler: H,
     ) -> ThenUnordered<St, T, By, Off, P, X::Run, P::CompletionOrder<Off::Offset, Fut::Output>>
     where
-        H: FnMut(T) -> Fut,
+        H: FnMut(By::Input) -> Fut,
         Fut: Future,
-        X: RunWith<T, H, Fut, Always>,
+        X: RunWith<By::Input, H, Fut, Always>,
         Off::Offset: Clone,
     {
         ThenUnordered::new(self.settings.fold(handler, P::completion_order()))
@@ -496,9 +496,9 @@ where
         handler: H,
     ) -> AndThen<St, Plain, T, E, By, Off, P, X::Run, P::SourceOrder<Off::Offset, R>>
     where
-        H: FnMut(T) -> Fut,
+        H: FnMut(By::Input) -> Fut,
         Fut: Future<Output = Result<R, E>>,
-        X: RunWith<T, H, Fut, Tried>,
+        X: RunWith<By::Input, H, Fut, Tried>,
     {
         AndThen::new(self.settings.fold(handler, P::source_order()))
     }
@@ -537,9 +537,9 @@ where
         handler: H,
     ) -> AndThenUnordered<St, Plain, T, E, By, Off, P, X::Run, P::CompletionOrder<Off::Offset, R>>
     where
-        H: FnMut(T) -> Fut,
+        H: FnMut(By::Input) -> Fut,
         Fut: Future<Output = Result<R, E>>,
-        X: RunWith<T, H, Fut, Tried>,
+        X: RunWith<By::Input, H, Fut, Tried>,
         Off::Offset: Clone,
     {
         AndThenUnordered::new(self.settings.fold(handler, P::completion_order()))

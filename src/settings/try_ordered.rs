@@ -284,9 +284,9 @@ where
         handler: H,
     ) -> AndThen<St, Fallible, T, E, By, Off, P, X::Run, P::SourceOrder<Off::Offset, R>>
     where
-        H: FnMut(T) -> Fut,
+        H: FnMut(By::Input) -> Fut,
         Fut: Future<Output = Result<R, E>>,
-        X: RunWith<T, H, Fut, Tried>,
+        X: RunWith<By::Input, H, Fut, Tried>,
     {
         AndThen::new(self.settings.fold(handler, P::source_order()))
     }
@@ -326,9 +326,9 @@ where
         handler: H,
     ) -> AndThenUnordered<St, Fallible, T, E, By, Off, P, X::Run, P::CompletionOrder<Off::Offset, R>>
     where
-        H: FnMut(T) -> Fut,
+        H: FnMut(By::Input) -> Fut,
         Fut: Future<Output = Result<R, E>>,
-        X: RunWith<T, H, Fut, Tried>,
+        X: RunWith<By::Input, H, Fut, Tried>,
         Off::Offset: Clone,
     {
         AndThenUnordered::new(self.settings.fold(handler, P::completion_order()))

@@ -6,7 +6,7 @@ use std::fmt;
 
 pub use self::by_group::ByGroupAhead;
 
-use super::{Arrival, Order, WithHasher};
+use super::{Arrival, Feeds, Order, WithHasher};
 use crate::engine::order::{ByAccess, ByGroup, Unless};
 use crate::engine::sealed::Sealed;
 
@@ -70,6 +70,10 @@ impl<By: WithHasher> WithHasher for Ahead<By> {
     }
 }
 
+impl<By: Feeds> Feeds for Ahead<By> {
+    type Input = By::Input;
+}
+
 impl<By, T> Order<T> for Ahead<By>
 where
     By: Order<T>,
@@ -78,6 +82,10 @@ where
     const COUNTS_STEPS: bool = By::COUNTS_STEPS;
 
     type Claim = By::Claim;
+
+    fn alone(item: T) -> By::Input {
+        By::alone(item)
+    }
 
     fn arrive(&mut self, item: &T) -> Arrival<By::Claim> {
         self.0.arrive(item)
@@ -111,7 +119,7 @@ where
         self.0.oldest_ready()
     }
 
-    fn start_ready(&mut self, place: usize) -> T {
+    fn start_ready(&mut self, place: usize) -> By::Input {
         self.0.start_ready(place)
     }
 

@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 use slab::Slab;
 
 use super::ready::{ByPlace, ReadyItems};
-use super::{Arrival, Order, WithHasher};
+use super::{Arrival, Feeds, Order, WithHasher};
 use crate::engine::depths::Depths;
 use crate::engine::hashing::{Given, HashKeys};
 use crate::engine::keyed::Keyed;
@@ -313,6 +313,10 @@ impl Queue {
     }
 }
 
+impl<A, K, S, T> Feeds for ByAccess<A, K, S, T> {
+    type Input = T;
+}
+
 impl<A, K, S, T> Order<T> for ByAccess<A, K, S, T>
 where
     A: Accesses<T, K>,
@@ -320,6 +324,10 @@ where
     S: HashKeys,
 {
     type Claim = ();
+
+    fn alone(item: T) -> T {
+        item
+    }
 
     fn arrive(&mut self, item: &T) -> Arrival<()> {
         self.arrived += 1;

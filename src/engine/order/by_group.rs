@@ -4,7 +4,7 @@ use std::fmt;
 use std::hash::Hash;
 
 use super::waiting::{Queue, Waiting};
-use super::{Arrival, Order, WithHasher};
+use super::{Arrival, Feeds, Order, WithHasher};
 use crate::engine::depths::Depths;
 use crate::engine::hashing::{Given, HashKeys};
 use crate::engine::keyed::{Keyed, Unlisted};
@@ -51,6 +51,10 @@ impl<F, K, S, T> fmt::Debug for ByGroup<F, K, S, T> {
     }
 }
 
+impl<F, K, S, T> Feeds for ByGroup<F, K, S, T> {
+    type Input = T;
+}
+
 impl<F, K, S, T> Order<T> for ByGroup<F, K, S, T>
 where
     F: FnMut(&T) -> K,
@@ -60,6 +64,10 @@ where
     const WAITS_BEHIND_PLACES: bool = true;
 
     type Claim = Unlisted<K>;
+
+    fn alone(item: T) -> T {
+        item
+    }
 
     fn arrive(&mut self, item: &T) -> Arrival<Unlisted<K>> {
         match self.groups.look_up((self.key)(item)) {

@@ -5,7 +5,7 @@ use std::fmt;
 use slab::Slab;
 
 use super::ready::{ByPlace, ReadyItems};
-use super::{Arrival, Order};
+use super::{Arrival, Feeds, Order};
 use crate::spare::give_back;
 
 const NONE: usize = usize::MAX;
@@ -224,6 +224,10 @@ impl<F, C, K, T> Unless<F, C, K, T> {
     }
 }
 
+impl<F, C, K, T> Feeds for Unless<F, C, K, T> {
+    type Input = T;
+}
+
 impl<F, C, K, T> Order<T> for Unless<F, C, K, T>
 where
     F: FnMut(&T) -> K,
@@ -232,6 +236,10 @@ where
     const COUNTS_STEPS: bool = true;
 
     type Claim = ();
+
+    fn alone(item: T) -> T {
+        item
+    }
 
     fn arrive(&mut self, item: &T) -> Arrival<()> {
         self.arrived += 1;

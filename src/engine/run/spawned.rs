@@ -309,6 +309,8 @@ where
     type Ok = R;
     type Error = E;
 
+    const FOLLOWS: bool = true;
+
     fn running(&self) -> usize {
         self.busy - self.starting
     }
@@ -375,7 +377,7 @@ where
         Polled::Pending
     }
 
-    fn follow(&mut self, place: usize, ticket: u64, arrival: u64, item: T) -> Option<T> {
+    fn follow(&mut self, place: usize, ticket: u64, arrival: u64, item: T) {
         self.depths.deepen(place);
         self.send(
             place,
@@ -386,7 +388,6 @@ where
                 has_slot: false,
             },
         );
-        None
     }
 
     fn count_depths(&mut self) {

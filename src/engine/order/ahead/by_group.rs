@@ -10,7 +10,7 @@ use crate::engine::hashing::{Given, HashKeys};
 use crate::engine::keyed::{Keyed, Unlisted};
 use crate::engine::order::ready::{ByPlace, ReadyItems};
 use crate::engine::order::waiting::{Queue, Waiting};
-use crate::engine::order::{Arrival, ByGroup, Order, WithHasher};
+use crate::engine::order::{Arrival, ByGroup, Feeds, Order, WithHasher};
 use crate::spare::give_back;
 
 /// The order of `ordered_by_group` with `prefetch`.
@@ -70,6 +70,10 @@ impl<F, K, S, T> WithHasher for ByGroupAhead<F, K, S, T> {
     }
 }
 
+impl<F, K, S, T> Feeds for ByGroupAhead<F, K, S, T> {
+    type Input = T;
+}
+
 impl<F, K, S, T> Order<T> for ByGroupAhead<F, K, S, T>
 where
     F: FnMut(&T) -> K,
@@ -79,6 +83,10 @@ where
     const READS_AHEAD: bool = true;
 
     type Claim = Unlisted<K>;
+
+    fn alone(item: T) -> T {
+        item
+    }
 
     fn arrive(&mut self, item: &T) -> Arrival<Unlisted<K>> {
         self.arrived += 1;
