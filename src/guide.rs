@@ -33,6 +33,14 @@ pub mod recipes {}
 #[doc = include_str!("guide/offsets.md")]
 pub mod offsets {}
 
+#[doc(alias = "bulk")]
+#[doc(alias = "coalesce")]
+#[doc(alias = "conflate")]
+#[doc(alias = "group_commit")]
+#[doc(alias = "insert")]
+#[doc = include_str!("guide/batches.md")]
+pub mod batches {}
+
 #[doc(alias = "at_least_once")]
 #[doc(alias = "at_most_once")]
 #[doc(alias = "crash")]

@@ -14,17 +14,20 @@
 
 pub use crate::engine::hashing::{Given, HashKeys, Wary};
 pub use crate::engine::item::offsets::{Counted, Offsets, ReadOffset};
-pub use crate::engine::item::partitions::{ByPartition, Partitions, Whole};
+pub use crate::engine::item::partitions::{
+    ByPartition, InBatches, Partitions, SetPartitions, Whole,
+};
 pub use crate::engine::item::source::{Fallible, Plain, Read};
 pub use crate::engine::item::verdict::{Always, Tried, Verdict};
 pub use crate::engine::order::{
-    Accesses, Ahead, ByAccess, ByGroup, ByGroupAhead, Each, Exclusively, Feeds, Order, Prefetch,
-    Unless, WithHasher,
+    Accesses, Ahead, ByAccess, ByGroup, ByGroupAhead, ByGroupInBatches, Each, Exclusively, Feeds,
+    Gather, Order, Prefetch, Unless, WithHasher,
 };
 #[cfg(feature = "tokio")]
 pub use crate::engine::run::{Crew, Spawned};
 pub use crate::engine::run::{Here, InTask, Run, RunWith};
 pub use crate::engine::window::{
-    CompletionOrder, PartitionedCompletionOrder, PartitionedSourceOrder, SourceOrder, Window,
+    Batches, CompletionOrder, PartitionedCompletionOrder, PartitionedSourceOrder, Share,
+    SourceOrder, Window,
 };
 pub use crate::running::{Boxed, Erased};

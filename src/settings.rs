@@ -12,8 +12,8 @@ pub use self::try_ordered::TryOrdered;
 
 use crate::engine::fold::{Fold, Limits};
 use crate::engine::item::offsets::{Counted, Offsets};
-use crate::engine::item::partitions::{ByPartition, Whole};
-use crate::engine::order::Order;
+use crate::engine::item::partitions::{SetPartitions, Whole};
+use crate::engine::order::{Gather, Order};
 use crate::engine::run::{InTask, RunWith};
 use crate::engine::watch::Board;
 use crate::running::Monitor;
@@ -87,15 +87,36 @@ impl<St, By, Off, P, X> Settings<St, By, Off, P, X> {
         }
     }
 
-    pub(crate) fn partitions<F, L>(
-        self,
-        partition: F,
-    ) -> Settings<St, By, Off, ByPartition<F, L>, X> {
+    pub(crate) fn partitions<F, L>(self, partition: F) -> Settings<St, By, Off, P::With<F, L>, X>
+    where
+        P: SetPartitions,
+    {
         Settings {
             stream: self.stream,
             order: self.order,
             offsets: self.offsets,
-            partitions: ByPartition::new(partition),
+            partitions: self.partitions.with(partition),
+            run: self.run,
+            limits: self.limits,
+            board: self.board,
+        }
+    }
+
+    #[track_caller]
+    pub(crate) fn batches(self, max: usize) -> Settings<St, By::InBatches, Off, P::InBatches, X>
+    where
+        By: Gather,
+        P: SetPartitions,
+    {
+        assert!(
+            max > 0,
+            "max is 0, so no batch could hold an item: pass at least 1"
+        );
+        Settings {
+            stream: self.stream,
+            order: self.order.in_batches(max),
+            offsets: self.offsets,
+            partitions: self.partitions.in_batches(),
             run: self.run,
             limits: self.limits,
             board: self.board,

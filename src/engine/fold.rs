@@ -91,6 +91,15 @@ struct Failure<E> {
     holders: Option<BinaryHeap<Ready>>,
 }
 
+impl<E> Failure<E> {
+    /// Nothing at or past a failed item starts.
+    fn lets_start(failure: &Option<Self>, arrival: u64) -> bool {
+        failure
+            .as_ref()
+            .is_none_or(|failure| arrival < failure.arrival)
+    }
+}
+
 /// What a poll came to.
 enum Turn<Emitted, E> {
     Emit(Emitted),
@@ -164,7 +173,7 @@ where
     where
         X: Run<By::Input>,
     {
-        self.core.run.running()
+        self.core.running()
     }
 
     pub(crate) fn waiting(&self) -> usize
@@ -209,10 +218,12 @@ impl<St, M, T, E, By, Off, P, X, W> Fold<St, M, T, E, By, Off, P, X, W> {
             .finish_non_exhaustive()
     }
 
-    /// How many results are left at least and at most; of those that can fail, any may be the last.
+    /// How many results are left at least and at most; of those that can fail, any may be the last, and one may be that of
+    /// all that is left.
     pub(crate) fn size_hint<L>(&self, can_fail: bool) -> (usize, Option<usize>)
     where
         M: Read<St, T, E>,
+        By: Order<T>,
         W: Window<L>,
     {
         let core = &self.core;
@@ -235,7 +246,8 @@ impl<St, M, T, E, By, Off, P, X, W> Fold<St, M, T, E, By, Off, P, X, W> {
         let most = most
             .and_then(|most| most.checked_add(admitted))
             .and_then(|most| most.checked_add(failure));
-        (if can_fail { least.min(1) } else { least }, most)
+        let may_be_fewer = can_fail || By::GATHERS;
+        (if may_be_fewer { least.min(1) } else { least }, most)
     }
 }
 
@@ -273,6 +285,9 @@ where
         let poison = Poison(core);
         let turn = poison.0.turn::<St, M>(this.source, emit);
         std::mem::forget(poison);
+        if By::GATHERS {
+            core.tally.come_with_others(core.window.with_others());
+        }
         // The task's own waker comes last: it may panic, or run the task at once.
         if let Turn::Idle { again } = turn {
             core.tally.pause();
@@ -284,6 +299,17 @@ where
             }
         }
         turn
+    }
+}
+
+impl<T, E, By, Off, P, X, W> Core<T, E, By, Off, P, X, W>
+where
+    By: Order<T>,
+    X: Run<By::Input>,
+{
+    /// How many items have a handler.
+    fn running(&self) -> usize {
+        self.run.running() + self.order.all_joined()
     }
 }
 
@@ -667,8 +693,8 @@ where
                     if self.tally.is_timed() {
                         self.time_start(place);
                     }
-                    let item = self.order.start_ready(place);
-                    let polled = self.run.start(place, ticket, arrival, item);
+                    let input = self.start_ready(place, ticket);
+                    let polled = self.run.start(place, ticket, arrival, input);
                     self.time_polled(place, &polled);
                     self.settle(place, polled, emit)
                 }
@@ -677,6 +703,15 @@ where
             emitted = emitted.or(out);
         }
         emitted
+    }
+
+    /// Takes the oldest item that waits for nothing but a slot; in a batch, also what waits behind it and may start.
+    fn start_ready(&mut self, place: usize, ticket: u64) -> By::Input {
+        let (window, failure) = (&self.window, &self.failure);
+        self.order.start_ready(place, |next| {
+            window.are_of_one_partition(ticket, next)
+                && Failure::lets_start(failure, window.arrival(next))
+        })
     }
 
     /// A handler was polled.
@@ -776,17 +811,39 @@ where
     /// A handler has finished. Its result, or one that waited for it, comes out if it may.
     #[inline(always)] // or what comes out is copied on its way
     fn finish(&mut self, place: usize, output: Result<R, E>, emit: bool) -> Option<W::Emitted> {
-        let ticket = self.run.ticket(place);
+        let first = self.run.ticket(place);
         match output {
-            Ok(result) if emit => return self.window.finish(ticket, result),
-            Ok(result) => self.window.keep(ticket, result),
+            Ok(result) => {
+                let last = self.finish_all_but_last(place, first);
+                if emit {
+                    return self.window.finish(last, result);
+                }
+                self.window.keep(last, result);
+            }
             Err(error) => {
-                let arrival = self.window.arrival(ticket);
-                self.window.fail(ticket);
+                let arrival = self.window.arrival(first);
+                self.window.fail(first);
+                if By::GATHERS {
+                    let joined = self.order.joined(place);
+                    joined.for_each(|ticket| self.window.fail(ticket));
+                }
                 self.fail(arrival, error);
             }
         }
         None
+    }
+
+    /// A batch is finished; its result is that of its last item.
+    #[inline(always)] // nothing where there are no batches
+    fn finish_all_but_last(&mut self, place: usize, first: u64) -> u64 {
+        let mut last = first;
+        if By::GATHERS {
+            for ticket in self.order.joined(place) {
+                self.window.finish_with_others(last);
+                last = ticket;
+            }
+        }
+        last
     }
 
     /// An item has failed, or the source in its place. Only the first in source order counts.
@@ -807,9 +864,7 @@ where
 
     /// Nothing at or past a failed item starts.
     fn may_start(&self, arrival: u64) -> bool {
-        self.failure
-            .as_ref()
-            .is_none_or(|failure| arrival < failure.arrival)
+        Failure::lets_start(&self.failure, arrival)
     }
 
     /// Whether the source may be read. What is ready has been served before, so no slot is free if any is left, or the budget
@@ -880,8 +935,11 @@ where
             // Who has finished, or waits without a slot, is left alone, and so is who came after it.
             let ticket = self.run.holder(place);
             let is_there = ticket.is_some_and(|ticket| self.window.arrival(ticket) == arrival);
-            if is_there && self.run.drop_one(place) {
-                return true;
+            if is_there {
+                self.order.part(place);
+                if self.run.drop_one(place) {
+                    return true;
+                }
             }
         }
         false
@@ -948,10 +1006,12 @@ where
     #[cold]
     #[inline(never)]
     fn publish(&mut self) {
-        let running = self.run.running();
+        if By::GATHERS {
+            self.tally.come_with_others(self.window.with_others());
+        }
         self.tally.publish(Snapshot {
-            running,
-            without_slot: running.saturating_sub(self.run.held()),
+            running: self.running(),
+            without_slot: self.run.running().saturating_sub(self.run.held()),
             waiting: self.order.waiting() + self.run.waiting(),
             finished: self.window.finished(),
             groups: self.order.groups(),
@@ -991,9 +1051,11 @@ where
     #[cold]
     #[inline(never)]
     fn time_finish(&mut self, place: usize) {
-        let arrival = self.window.arrival(self.run.ticket(place));
-        if let Some(timing) = self.timing() {
-            timing.finish(place, arrival);
+        let is_first = self.budget.needs_clock();
+        let timing = self.tally.watch().and_then(|watch| watch.timing(is_first));
+        if let Some(timing) = timing {
+            let tickets = std::iter::once(self.run.ticket(place)).chain(self.order.joined(place));
+            timing.finish(place, tickets.map(|ticket| self.window.arrival(ticket)));
         }
     }
 

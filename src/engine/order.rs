@@ -2,6 +2,7 @@
 
 mod access;
 mod ahead;
+mod batches;
 mod by_access;
 mod by_group;
 mod feeds;
@@ -12,6 +13,7 @@ mod with_hasher;
 
 pub use self::access::Access;
 pub use self::ahead::{Ahead, ByGroupAhead, Prefetch};
+pub use self::batches::{ByGroupInBatches, Gather};
 pub use self::by_access::{Accesses, ByAccess, Each, Exclusively};
 pub use self::by_group::ByGroup;
 pub use self::feeds::Feeds;
@@ -31,6 +33,10 @@ pub trait Order<T>: Feeds {
     /// Whether items may arrive while no slot is free.
     #[doc(hidden)]
     const READS_AHEAD: bool = false;
+
+    /// Whether a handler may take several items.
+    #[doc(hidden)]
+    const GATHERS: bool = false;
 
     /// Whether the steps of an arrival are counted.
     #[doc(hidden)]
@@ -93,10 +99,27 @@ pub trait Order<T>: Feeds {
         None
     }
 
-    /// Takes the item that [`oldest_ready`](Self::oldest_ready) named, to be started in this place.
+    /// Takes the item that [`oldest_ready`](Self::oldest_ready) named, to be started in this place. Where a handler may take
+    /// several, those that wait behind it join it as long as `joins` says so of their tickets.
     #[doc(hidden)]
-    fn start_ready(&mut self, _place: usize) -> Self::Input {
+    fn start_ready(&mut self, _place: usize, _joins: impl FnMut(u64) -> bool) -> Self::Input {
         unreachable!("no item was named")
+    }
+
+    /// The tickets of the items that have joined the first in this place, the oldest first.
+    #[doc(hidden)]
+    fn joined(&self, _place: usize) -> impl Iterator<Item = u64> {
+        std::iter::empty()
+    }
+
+    /// What has joined the first item in this place has no handler any more.
+    #[doc(hidden)]
+    fn part(&mut self, _place: usize) {}
+
+    /// How many items have joined others, and have a handler.
+    #[doc(hidden)]
+    fn all_joined(&self) -> usize {
+        0
     }
 
     /// How many items the last to arrive was compared with.

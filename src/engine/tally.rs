@@ -22,6 +22,8 @@ pub(crate) struct Tally {
     stayed: u64,
     left: u64,
     failed: u64,
+    /// Items that have come out with the last of their batch.
+    with_others: u64,
     watch: Option<Box<Watch>>,
     is_timed: bool,
 }
@@ -35,6 +37,7 @@ impl Tally {
             stayed: 0,
             left: 0,
             failed: 0,
+            with_others: 0,
             watch: None,
             is_timed: false,
         }
@@ -81,6 +84,11 @@ impl Tally {
         self.failed += 1;
     }
 
+    /// So many items have come out with the last of their batch, in all.
+    pub(crate) fn come_with_others(&mut self, items: u64) {
+        self.with_others = items;
+    }
+
     /// Whether so many results have come out that the task's neighbours go first.
     pub(crate) fn has_given_enough(&self) -> bool {
         self.turn == 0
@@ -113,7 +121,7 @@ impl Tally {
         let emitted = self.emitted();
         let totals = Snapshot {
             admitted_total: emitted - self.left + self.stayed,
-            emitted_total: emitted,
+            emitted_total: emitted + self.with_others,
             failed_total: self.failed,
             ..counts
         };

@@ -1,5 +1,6 @@
 //! The admitted items in arrival order, and which result comes out next. No async.
 
+mod batches;
 mod completion_order;
 mod partitioned;
 mod partitioned_completion_order;
@@ -8,6 +9,7 @@ mod ring;
 mod source_order;
 mod unordered;
 
+pub use self::batches::{Batches, Share};
 pub use self::completion_order::CompletionOrder;
 pub use self::partitioned_completion_order::PartitionedCompletionOrder;
 pub use self::partitioned_source_order::PartitionedSourceOrder;
@@ -68,6 +70,24 @@ pub trait Window<L>: Sealed {
     /// An admitted item has failed: nothing comes out for it, and it is never passed.
     #[doc(hidden)]
     fn fail(&mut self, ticket: u64);
+
+    /// Whether two admitted items are of one partition.
+    #[doc(hidden)]
+    fn are_of_one_partition(&self, _ticket: u64, _other: u64) -> bool {
+        true
+    }
+
+    /// An admitted item is finished with the batch whose last item finishes next, and gives nothing of its own.
+    #[doc(hidden)]
+    fn finish_with_others(&mut self, _ticket: u64) {
+        unreachable!("there are no batches")
+    }
+
+    /// How many items have come out with the last of their batch, in all.
+    #[doc(hidden)]
+    fn with_others(&self) -> u64 {
+        0
+    }
 
     /// What comes out next, of what was kept.
     #[doc(hidden)]

@@ -7,10 +7,10 @@ use std::hash::BuildHasher;
 use futures_core::Stream;
 
 use crate::engine::item::offsets::{Counted, Offsets, ReadOffset};
-use crate::engine::item::partitions::{ByPartition, Partitions, Whole};
+use crate::engine::item::partitions::{Partitions, SetPartitions, Whole};
 use crate::engine::item::source::Plain;
 use crate::engine::item::verdict::{Always, Tried};
-use crate::engine::order::{Order, Prefetch, WithHasher};
+use crate::engine::order::{Gather, Order, Prefetch, WithHasher};
 use crate::engine::run::{InTask, RunWith};
 use crate::running::{AndThen, AndThenUnordered, Monitor, Then, ThenUnordered};
 use crate::settings::Settings;
@@ -154,6 +154,87 @@ impl<St, By, Off, P, X> Ordered<St, By, Off, P, X> {
         }
     }
 
+    /// Hands the items of a group to the handler in batches: a `Vec` of 1 to `max` items, the oldest first. For handlers that do
+    /// many items as cheaply as one: an SQL statement with many rows, a bulk request, or only the last of several updates.
+    ///
+    /// When a group's turn comes, the handler takes what waits of it; it never waits for more to come. So one item is a batch of
+    /// one, at once, and batches grow with the load. All items of a batch are of one group and one partition. Each counts in the
+    /// window until the result of the batch has been emitted, so [`look_ahead`](Self::look_ahead) limits batches, too. Like
+    /// [`prefetch`](Self::prefetch), which it implies, it reads on while every slot is taken. [Batches](crate::guide::batches)
+    /// shows when to use what.
+    ///
+    /// The batch is a `Vec` because that is what statements and requests are built from, and what can be moved into the
+    /// handler's future. It is allocated once per batch, at its right size.
+    ///
+    /// # Results and offsets
+    ///
+    /// A batch has one result, in the place and with the offset of its last item. The other items are finished with it and emit
+    /// nothing of their own.
+    ///
+    /// - A failure counts in the place of the *first* item of the batch. No offset or frontier of a failed batch, or past it, is
+    ///   ever emitted.
+    /// - In completion order, the frontier passes the items of a batch with the result of the batch.
+    /// - In source order, results of other groups that stand between the first and the last item of a batch are emitted before
+    ///   the result of the batch, and after its handler has finished. So once such an offset is committed, the handler's work is
+    ///   done, but a crash can lose the *result* of the batch. If you do more with results than commit their offsets, use a verb
+    ///   in completion order and commit the frontier.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `max` is 0. Any number up to `usize::MAX` is allowed.
+    ///
+    /// ```
+    /// use futures::{StreamExt as _, stream};
+    /// use ordered_by_group::prelude::*;
+    ///
+    /// # futures::executor::block_on(async {
+    /// // One slot. While the handler has "a1", the others gather.
+    /// let batches: Vec<_> = stream::iter(["a1", "b1", "a2", "a3", "b2"])
+    ///     .ordered_by_group(|item| item.as_bytes()[0], 1)
+    ///     .batches(100)
+    ///     .then(|batch| async move {
+    ///         # let mut has_yielded = false;
+    ///         # std::future::poll_fn(|cx| {
+    ///         #     cx.waker().wake_by_ref();
+    ///         #     if std::mem::replace(&mut has_yielded, true) {
+    ///         #         std::task::Poll::Ready(())
+    ///         #     } else {
+    ///         #         std::task::Poll::Pending
+    ///         #     }
+    ///         # })
+    ///         # .await;
+    ///         batch.join(" ")
+    ///     })
+    ///     .collect()
+    ///     .await;
+    /// assert_eq!(batches, [("a1".to_string(), 0), ("a2 a3".to_string(), 3), ("b1 b2".to_string(), 4)]);
+    /// # });
+    /// ```
+    ///
+    /// It exists for `ordered_by_group` alone:
+    ///
+    /// ```compile_fail,E0277
+    /// # use futures::stream;
+    /// # use ordered_by_group::prelude::*;
+    /// stream::iter([1, 2]).ordered_by_groups(|n| [n % 2, 7], 8).batches(10);
+    /// ```
+    #[doc(alias = "bulk")]
+    #[doc(alias = "chunk")]
+    #[doc(alias = "chunks")]
+    #[doc(alias = "coalesce")]
+    #[doc(alias = "conflate")]
+    #[doc(alias = "ready_chunks")]
+    #[track_caller]
+    pub fn batches(self, max: usize) -> Ordered<St, By::InBatches, Off, P::InBatches, X>
+    where
+        By: Gather,
+        P: SetPartitions,
+    {
+        Ordered {
+            settings: self.settings.batches(max),
+        }
+    }
+
     /// Has a [`Monitor`](crate::Monitor) show what the stream is doing: how much runs and waits, how deep the deepest group is, how
     /// old the oldest unfinished item. For metrics, progress and alarms, which look from outside while `try_drive` owns the
     /// stream.
@@ -266,8 +347,9 @@ impl<St, By, Off, P, X> Ordered<St, By, Off, P, X> {
     #[doc(alias = "kafka")]
     #[doc(alias = "shard")]
     #[doc(alias = "topic")]
-    pub fn partitions<T, L, F>(self, partition: F) -> Ordered<St, By, Off, ByPartition<F, L>, X>
+    pub fn partitions<T, L, F>(self, partition: F) -> Ordered<St, By, Off, P::With<F, L>, X>
     where
+        P: SetPartitions,
         St: Stream<Item = T>,
         F: FnMut(&T) -> L,
     {

@@ -7,10 +7,10 @@ use std::hash::BuildHasher;
 use futures_core::TryStream;
 
 use crate::engine::item::offsets::{Counted, Offsets, ReadOffset};
-use crate::engine::item::partitions::{ByPartition, Partitions, Whole};
+use crate::engine::item::partitions::{Partitions, SetPartitions, Whole};
 use crate::engine::item::source::Fallible;
 use crate::engine::item::verdict::Tried;
-use crate::engine::order::{Order, Prefetch, WithHasher};
+use crate::engine::order::{Gather, Order, Prefetch, WithHasher};
 use crate::engine::run::{InTask, RunWith};
 use crate::running::{AndThen, AndThenUnordered, Monitor};
 use crate::settings::Settings;
@@ -101,6 +101,37 @@ impl<St, By, Off, P, X> TryOrdered<St, By, Off, P, X> {
         }
     }
 
+    /// Hands the items of a group to the handler in batches, like [`Ordered::batches`](crate::Ordered::batches).
+    ///
+    /// # Panics
+    ///
+    /// Panics if `max` is 0.
+    ///
+    /// ```
+    /// use futures::{TryStreamExt as _, stream};
+    /// use ordered_by_group::prelude::*;
+    ///
+    /// # futures::executor::block_on(async {
+    /// let results: Vec<_> = stream::iter([Ok(1), Ok(2)])
+    ///     .try_ordered_by_group(|n| *n, 8)
+    ///     .batches(100)
+    ///     .and_then(|batch| async move { Ok::<_, String>(batch.len()) })
+    ///     .try_collect()
+    ///     .await?;
+    /// assert_eq!(results, [(1, 0), (1, 1)]);
+    /// # Ok::<_, String>(()) }).unwrap();
+    /// ```
+    #[track_caller]
+    pub fn batches(self, max: usize) -> TryOrdered<St, By::InBatches, Off, P::InBatches, X>
+    where
+        By: Gather,
+        P: SetPartitions,
+    {
+        TryOrdered {
+            settings: self.settings.batches(max),
+        }
+    }
+
     /// Has a [`Monitor`](crate::Monitor) show what the stream is doing, like [`Ordered::monitor`](crate::Ordered::monitor).
     ///
     /// ```
@@ -171,8 +202,9 @@ impl<St, By, Off, P, X> TryOrdered<St, By, Off, P, X> {
     /// assert_eq!(results, [(7, ('p', 7)), (3, ('q', 3))]);
     /// # Ok::<_, String>(()) }).unwrap();
     /// ```
-    pub fn partitions<T, L, F>(self, partition: F) -> TryOrdered<St, By, Off, ByPartition<F, L>, X>
+    pub fn partitions<T, L, F>(self, partition: F) -> TryOrdered<St, By, Off, P::With<F, L>, X>
     where
+        P: SetPartitions,
         St: TryStream<Ok = T>,
         F: FnMut(&T) -> L,
     {

@@ -119,8 +119,8 @@ where
         self.0.oldest_ready()
     }
 
-    fn start_ready(&mut self, place: usize) -> By::Input {
-        self.0.start_ready(place)
+    fn start_ready(&mut self, place: usize, joins: impl FnMut(u64) -> bool) -> By::Input {
+        self.0.start_ready(place, joins)
     }
 
     fn steps_of_arrival(&self) -> u64 {

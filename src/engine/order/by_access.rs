@@ -415,7 +415,7 @@ where
         Some(self.items[item].ticket)
     }
 
-    fn start_ready(&mut self, place: usize) -> T {
+    fn start_ready(&mut self, place: usize, _joins: impl FnMut(u64) -> bool) -> T {
         let item = self.ready.pop().expect("an item was named");
         self.running.set(place, item);
         self.waiting -= 1;

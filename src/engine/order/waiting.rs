@@ -54,6 +54,16 @@ impl<T> Waiting<T> {
         (queue.first != NONE).then(|| self.items[queue.first].ticket)
     }
 
+    /// The tickets of all items, the first first.
+    pub(crate) fn tickets(&self, queue: &Queue) -> impl Iterator<Item = u64> {
+        let mut next = queue.first;
+        std::iter::from_fn(move || {
+            let item = self.items.get(next)?;
+            next = item.next;
+            Some(item.ticket)
+        })
+    }
+
     pub(crate) fn first_item(&self, queue: &Queue) -> Option<&T> {
         (queue.first != NONE).then(|| &self.items[queue.first].item)
     }

@@ -89,17 +89,19 @@ impl Timing {
         self.started[place] = self.now;
     }
 
-    /// An item is finished; another may go on in its place at once.
-    pub(crate) fn finish(&mut self, place: usize, arrival: u64) {
-        self.finished += 1;
-        let later = self.admissions.partition_point(|all| all.first <= arrival);
-        let all = &mut self.admissions[later - 1];
-        all.unfinished -= 1;
-        self.live -= usize::from(all.unfinished == 0);
+    /// What was started together in a place is finished; another may go on there at once.
+    pub(crate) fn finish(&mut self, place: usize, arrivals: impl Iterator<Item = u64>) {
         // One that follows another on its own has no start but this.
         let started = std::mem::replace(&mut self.started[place], self.now);
-        self.in_queue.add(started.saturating_sub(all.at));
-        self.in_handler.add(self.now - started);
+        for arrival in arrivals {
+            self.finished += 1;
+            let later = self.admissions.partition_point(|all| all.first <= arrival);
+            let all = &mut self.admissions[later - 1];
+            all.unfinished -= 1;
+            self.live -= usize::from(all.unfinished == 0);
+            self.in_queue.add(started.saturating_sub(all.at));
+            self.in_handler.add(self.now - started);
+        }
         while self
             .admissions
             .front()
@@ -171,12 +173,12 @@ mod tests {
             timing.admit(arrival);
             timing.start(1);
             timing.set_now(arrival + 1);
-            timing.finish(1, arrival);
+            timing.finish(1, [arrival].into_iter());
         }
         assert!(timing.admissions.len() < 100);
         assert_eq!(timing.oldest(), Some(0));
         assert_eq!(timing.unfinished(), 1);
-        timing.finish(0, 0);
+        timing.finish(0, [0].into_iter());
         assert_eq!(timing.admissions.len(), 0);
         let (in_queue, in_handler) = timing.times(10_000);
         assert_eq!(in_queue.sum, Duration::ZERO);
@@ -190,7 +192,7 @@ mod tests {
         timing.admit(0);
         timing.start(0);
         timing.set_now(10);
-        timing.finish(0, 0);
+        timing.finish(0, [0].into_iter());
         assert_eq!(timing.times(1).1.sum, Duration::ZERO);
     }
 }

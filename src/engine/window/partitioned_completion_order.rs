@@ -115,6 +115,11 @@ where
         self.failed += 1;
     }
 
+    fn are_of_one_partition(&self, ticket: u64, other: u64) -> bool {
+        let partition_of = |ticket| self.items.partition_of(ticket as usize);
+        partition_of(ticket) == partition_of(other)
+    }
+
     fn emit(&mut self) -> Option<(R, Unordered<O>)> {
         let item = self.kept.pop_front()?;
         match std::mem::replace(self.items.state(item), State::HandedOver) {

@@ -102,6 +102,11 @@ where
         self.finished += 1;
     }
 
+    fn are_of_one_partition(&self, ticket: u64, other: u64) -> bool {
+        let partition_of = |ticket| self.items.partition_of(ticket as usize);
+        partition_of(ticket) == partition_of(other)
+    }
+
     fn emit(&mut self) -> Option<(R, O)> {
         let partition = self.due.pop_front()?;
         let first = self.items.first(partition)?;

@@ -50,6 +50,27 @@ impl<F, K, S, T> ByGroupAhead<F, K, S, T> {
         }
     }
 
+    /// The tickets of what waits behind the item in this place, the oldest first.
+    pub(in crate::engine::order) fn waiting_behind(
+        &self,
+        place: usize,
+    ) -> impl Iterator<Item = u64> {
+        let group = self.running.get(place);
+        self.waiting.tickets(&self.queues[group])
+    }
+
+    /// Takes the oldest item that waits behind the one in this place.
+    pub(in crate::engine::order) fn take_behind(&mut self, place: usize) -> T {
+        let group = self.running.get(place);
+        self.take_first(group)
+    }
+
+    fn take_first(&mut self, group: usize) -> T {
+        self.depths.lessen(group);
+        let first = self.waiting.pop(&mut self.queues[group]);
+        first.expect("an item that waits").item
+    }
+
     /// A group that had nothing unfinished has something now.
     fn open(&mut self, key: Unlisted<K>) -> usize
     where
@@ -134,12 +155,10 @@ where
         self.waiting.first(&self.queues[group])
     }
 
-    fn start_ready(&mut self, place: usize) -> T {
+    fn start_ready(&mut self, place: usize, _joins: impl FnMut(u64) -> bool) -> T {
         let group = self.ready.pop().expect("an item was named");
         self.running.set(place, group);
-        self.depths.lessen(group);
-        let first = self.waiting.pop(&mut self.queues[group]);
-        first.expect("an item that waits").item
+        self.take_first(group)
     }
 
     fn count_depths(&mut self) {
