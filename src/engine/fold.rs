@@ -570,10 +570,15 @@ where
     /// An item waits for an earlier one, where that runs if it is to run there.
     #[inline(always)]
     fn wait_behind(&mut self, behind: usize, ticket: u64, item: T) {
+        // Taken out of an `Option`: without it, the way of an item that does not wait gets longer, too.
+        let mut item = Some(item);
         if By::WAITS_BEHIND_PLACES && X::FOLLOWS {
-            let arrival = self.window.arrival(ticket);
-            self.run.follow(behind, ticket, arrival, By::alone(item));
-        } else {
+            if let Some(item) = item.take() {
+                let arrival = self.window.arrival(ticket);
+                self.run.follow(behind, ticket, arrival, By::alone(item));
+            }
+        }
+        if let Some(item) = item {
             self.order.wait(behind, ticket, item);
         }
     }
