@@ -766,6 +766,23 @@ impl Setup {
         spawn(in_order_of!(order, self, feed, handler, prefetch))
     }
 
+    /// The same by the setup's key, with a handler that takes batches of so many items at the most.
+    pub fn spawn_in_batches<Fut>(
+        self,
+        max: usize,
+        feed: &Feed<Result<u32, u32>>,
+        handler: impl FnMut(Vec<u32>) -> Fut + 'static,
+    ) -> Task
+    where
+        Fut: Future<Output = Result<u32, u32>> + 'static,
+    {
+        let key = Rc::clone(&self.key);
+        let key = move |item: &u32| Group(key(*item));
+        spawn(every_verb!(
+            self, feed, handler, batches(max); ordered_by_group, try_ordered_by_group, key
+        ))
+    }
+
     /// The same by the setup's key or in an order, with handlers that run on the workers of the runtime around.
     #[cfg(feature = "tokio")]
     pub fn spawn_on_workers<Fut>(
@@ -817,7 +834,7 @@ fn of_group(access: Access<u32>) -> Access<Group> {
 
 /// A subject of the setup's verb, whatever the order, with a handler that runs here or is spawned.
 macro_rules! every_verb {
-    ($setup:ident, $feed:ident, $handling:ident $(, $setting:ident)*; $by:ident, $try_by:ident, $($order:expr),+) => {{
+    ($setup:ident, $feed:ident, $handling:ident $(, $setting:ident $(($argument:expr))?)*; $by:ident, $try_by:ident, $($order:expr),+) => {{
         let Setup {
             verb,
             form,
@@ -834,7 +851,7 @@ macro_rules! every_verb {
         let handler = $handling;
         macro_rules! subject {
             ($ordered:expr, $verb:ident, $handler:expr, $read:expr) => {{
-                let ordered = $ordered.look_ahead(look_ahead).offsets(offset)$(.$setting())*;
+                let ordered = $ordered.look_ahead(look_ahead).offsets(offset)$(.$setting($($argument)?))*;
                 let ordered = match &monitor {
                     Some(monitor) => ordered.monitor(monitor),
                     None => ordered,
@@ -943,13 +960,13 @@ fn certain(source: Source<Result<u32, u32>>) -> impl Stream<Item = u32> + Unpin 
 }
 
 /// A handler that must not fail.
-fn sure<Fut>(
-    mut handler: impl FnMut(u32) -> Fut,
-) -> impl FnMut(u32) -> Map<Fut, fn(Result<u32, u32>) -> u32>
+fn sure<T, Fut>(
+    mut handler: impl FnMut(T) -> Fut,
+) -> impl FnMut(T) -> Map<Fut, fn(Result<u32, u32>) -> u32>
 where
     Fut: Future<Output = Result<u32, u32>>,
 {
-    move |item| handler(item).map(|ended| ended.expect("a handler that does not fail"))
+    move |input| handler(input).map(|ended| ended.expect("a handler that does not fail"))
 }
 
 pub fn items(items: impl IntoIterator<Item = u32>) -> Feed<Result<u32, u32>> {
