@@ -71,6 +71,7 @@ fn plan() -> impl Strategy<Value = Plan> {
         (1..4_usize, 0..14_usize),
         (vec(arrival(), 0..50), vec(step(), 0..100)),
         (1..3_u32, any::<bool>(), prop::bool::weighted(0.2)),
+        prop::option::of(any::<Index>()),
     )
         .prop_map(
             |(
@@ -79,6 +80,7 @@ fn plan() -> impl Strategy<Value = Plan> {
                 (max_parallel, spare),
                 (mut log, steps),
                 (partitions, is_timed, is_dropped),
+                failing,
             )| {
                 log.retain(|arrival| verb.reads_results() || !matches!(arrival, Arrival::Error));
                 for arrival in &mut log {
@@ -88,6 +90,12 @@ fn plan() -> impl Strategy<Value = Plan> {
                         if *end == End::Err && !verb.can_fail() {
                             *end = End::Ok;
                         }
+                    }
+                }
+                // Failures are rare, and there is much to see past one.
+                if let Some(at) = failing.filter(|_| verb.can_fail() && !log.is_empty()) {
+                    if let Arrival::Item { end, .. } = at.get_mut(&mut log) {
+                        *end = End::Err;
                     }
                 }
                 Plan {
