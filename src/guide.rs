@@ -33,6 +33,7 @@ pub mod recipes {}
 #[doc = include_str!("guide/offsets.md")]
 pub mod offsets {}
 
+#[doc(alias = "batch")]
 #[doc(alias = "bulk")]
 #[doc(alias = "coalesce")]
 #[doc(alias = "conflate")]

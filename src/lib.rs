@@ -32,8 +32,8 @@
 //! 1. **A method that says what may run together**, usually [`ordered_by_group`](StreamExt::ordered_by_group): items with
 //!    the same key run one after the other. Items may also have [several keys](guide::several_keys).
 //! 2. **Settings**, all optional: [`offsets`](Ordered::offsets), [`look_ahead`](Ordered::look_ahead),
-//!    [`prefetch`](Ordered::prefetch), [`partitions`](Ordered::partitions), [`monitor`](Ordered::monitor),
-//!    [`with_hasher`](Ordered::with_hasher), and `spawned` (feature `tokio`).
+//!    [`prefetch`](Ordered::prefetch), [`batches`](Ordered::batches), [`partitions`](Ordered::partitions),
+//!    [`monitor`](Ordered::monitor), [`with_hasher`](Ordered::with_hasher), and `spawned` (feature `tokio`).
 //! 3. **One of six verbs**, which takes the handler. Choose by what the handler returns and by the order in which you want
 //!    the results:
 //!
@@ -183,6 +183,7 @@
 //! |---|---|
 //! | [Recipes](guide::recipes) | you want a time-out, dead letters, a pause, a limit per customer, a barrier, and a dozen more |
 //! | [Offsets and commits](guide::offsets) | you commit positions, use Kafka, commit in batches, filter, or split records |
+//! | [Batches](guide::batches) | one statement for many items of a group, or only the last of several counts |
 //! | [What a crash repeats or loses](guide::delivery) | you choose between at least once, at most once and exactly once |
 //! | [Positions](guide::positions) | a slow item would make a crash repeat thousands, or a partition moves to another process |
 //! | [The order of the results](guide::order_of_results) | you choose between source order and completion order |

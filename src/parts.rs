@@ -5,11 +5,11 @@
 //!
 //! | parameter | bound | what it is |
 //! |---|---|---|
-//! | `By` | [`Order`] | which items may run together: [`ByGroup`], [`ByAccess`], [`Unless`]; with `prefetch`, [`ByGroupAhead`] and [`Ahead`] |
+//! | `By` | [`Order`] | which items may run together: [`ByGroup`], [`ByAccess`], [`Unless`]; with `prefetch`, [`ByGroupAhead`] and [`Ahead`]; with `batches`, [`ByGroupInBatches`] |
 //! | `Off` | [`ReadOffset`] | how an item's offset is read: [`Counted`], [`Offsets`] |
-//! | `P` | [`Partitions`] | how an item's partition is read: [`Whole`], [`ByPartition`] |
+//! | `P` | [`Partitions`] | how an item's partition is read: [`Whole`], [`ByPartition`]; with `batches`, [`InBatches`] |
 //! | `X` | [`Run`], [`RunWith`] | where handlers run: [`InTask`] |
-//! | `W` | [`Window`] | which result is emitted next: [`SourceOrder`], [`CompletionOrder`], and one of each for partitions |
+//! | `W` | [`Window`] | which result is emitted next: [`SourceOrder`], [`CompletionOrder`], and one of each for partitions; with `batches`, [`Batches`] |
 //! | `M` | [`Read`] | whether the source can fail: [`Plain`], [`Fallible`] |
 
 pub use crate::engine::hashing::{Given, HashKeys, Wary};

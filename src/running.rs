@@ -101,8 +101,8 @@ pub trait Running: FusedStream + Sealed {
     #[doc(hidden)]
     fn poll_advance(self: Pin<&mut Self>, cx: &mut Context<'_>);
 
-    /// The number of handlers that have started and not finished: at most `max_parallel`, plus those that wait
-    /// [without a slot](crate::without_slot).
+    /// The number of items whose handlers have started and not finished: at most `max_parallel`, plus those that wait
+    /// [without a slot](crate::without_slot). With [`batches`](crate::Ordered::batches), each item of a batch counts.
     ///
     /// ```
     /// use futures::{FutureExt as _, StreamExt as _, stream};

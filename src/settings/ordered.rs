@@ -218,6 +218,7 @@ impl<St, By, Off, P, X> Ordered<St, By, Off, P, X> {
     /// # use ordered_by_group::prelude::*;
     /// stream::iter([1, 2]).ordered_by_groups(|n| [n % 2, 7], 8).batches(10);
     /// ```
+    #[doc(alias = "batch")]
     #[doc(alias = "bulk")]
     #[doc(alias = "chunk")]
     #[doc(alias = "chunks")]

@@ -28,9 +28,9 @@ use std::time::Duration;
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Snapshot {
-    /// Handlers that have started and not finished, as in [`Running::running`](crate::Running::running).
+    /// Items whose handlers have started and not finished, as in [`Running::running`](crate::Running::running).
     pub running: usize,
-    /// Those among them that hold no slot, because of [`without_slot`](crate::without_slot()).
+    /// The handlers among them that hold no slot, because of [`without_slot`](crate::without_slot()). A batch has one.
     pub without_slot: usize,
     /// Admitted items that have not started, as in [`Running::waiting`](crate::Running::waiting).
     pub waiting: usize,
@@ -43,9 +43,9 @@ pub struct Snapshot {
     pub deepest_group: usize,
     /// Items admitted since the streams began. It never goes down, and neither does any other `_total`.
     pub admitted_total: u64,
-    /// Results emitted.
+    /// Items whose results were emitted. A batch has one result, and counts with all its items.
     pub emitted_total: u64,
-    /// Handlers that have failed, and failures of the source. A stream ends at the first one in source order, so it adds few.
+    /// Handlers that have failed, a batch being one, and failures of the source. A stream ends at the first one in source order, so it adds few.
     pub failed_total: u64,
     /// How long the oldest unfinished item has been admitted; `None` if there is none. A maximum, not a sum. Only with
     /// [`timed`](crate::Monitor::timed), as all that follows.
