@@ -64,6 +64,16 @@ pub mod delivery {}
 #[doc = include_str!("guide/positions.md")]
 pub mod positions {}
 
+#[doc(alias = "alpakka")]
+#[doc(alias = "consumer_group")]
+#[doc(alias = "parallel_consumer")]
+#[doc(alias = "rdkafka")]
+#[doc(alias = "rebalance")]
+#[doc(alias = "rskafka")]
+#[doc(alias = "zio_kafka")]
+#[doc = include_str!("guide/kafka.md")]
+pub mod kafka {}
+
 #[doc(alias = "priority")]
 #[doc(alias = "watermark")]
 #[doc = include_str!("guide/order_of_results.md")]

@@ -186,6 +186,7 @@
 //! | [Batches](guide::batches) | one statement for many items of a group, or only the last of several counts |
 //! | [What a crash repeats or loses](guide::delivery) | you choose between at least once, at most once and exactly once |
 //! | [Positions](guide::positions) | a slow item would make a crash repeat thousands, or a partition moves to another process |
+//! | [Kafka](guide::kafka) | you consume Kafka: partitions that come and go, keys, other clients |
 //! | [The order of the results](guide::order_of_results) | you choose between source order and completion order |
 //! | [Acknowledgements](guide::acknowledgements) | your broker wants one for each message: SQS, JetStream, RabbitMQ, MQTT |
 //! | [Several keys](guide::several_keys) | an item touches two accounts, or only reads one |

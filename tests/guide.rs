@@ -99,6 +99,7 @@ const FOUND: &[(&str, &str)] = &[
     ("ready_chunks", "drive_chunks"),
     ("rebalance", "many_queues"),
     ("rebalance", "offsets"),
+    ("rebalance", "kafka"),
     ("rebalance", "positions"),
     ("retry", "without_slot"),
     ("revoke", "fence"),
