@@ -79,5 +79,7 @@ pub use self::done::Done;
 pub use self::drain::Drain;
 pub use self::drained::Drained;
 pub use self::lease::Lease;
+#[cfg(feature = "rdkafka")]
+pub(crate) use self::lease::{Limit, Load, Taken};
 pub use self::leased::Leased;
 pub use self::position::Position;

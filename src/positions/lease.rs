@@ -49,6 +49,46 @@ struct State {
     handlers: Sleepers,
     /// Who waits until the lease is drained.
     waiting: Sleepers,
+    /// How many items were dropped without being settled, while the lease neither drained nor was fenced.
+    #[cfg(feature = "rdkafka")]
+    forgotten: usize,
+    /// Who waits until the lease holds less.
+    #[cfg(feature = "rdkafka")]
+    room: Option<(Limit, Waker)>,
+}
+
+/// How much a lease holds.
+#[cfg(feature = "rdkafka")]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Load {
+    pub(crate) in_flight: usize,
+    /// How many items were read from the oldest one in flight on.
+    pub(crate) span: usize,
+    pub(crate) left: usize,
+    /// How many of those that were left nobody has settled, though the lease did not drain.
+    pub(crate) forgotten: usize,
+    /// It drains or is fenced.
+    pub(crate) is_ending: bool,
+    pub(crate) is_fenced: bool,
+}
+
+/// How much a lease may hold.
+#[cfg(feature = "rdkafka")]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limit {
+    pub(crate) in_flight: usize,
+    pub(crate) span: usize,
+}
+
+/// What there is to do with an item of the log.
+#[cfg(feature = "rdkafka")]
+pub(crate) enum Taken<P> {
+    /// Hand it out.
+    New(Position<P>, Load),
+    /// It was done before, or the lease ends.
+    Skip,
+    /// It is before what was read or done already: the log has gone back.
+    Behind,
 }
 
 /// To be woken without a lock, when it is dropped at the latest: all of them, even if the waker of one panics.
@@ -64,10 +104,20 @@ impl<P> Lease<P> {
     /// With `next` of `None`, the partition was never committed. Its position is then the first offset that is read, wherever
     /// you begin to read.
     pub fn new(partition: P, next: Option<i64>, done: Done) -> Arc<Self> {
+        Self::with_epoch(|_| partition, next, done)
+    }
+
+    /// The same for a partition that knows the number of its lease.
+    pub(crate) fn with_epoch(
+        partition: impl FnOnce(u64) -> P,
+        next: Option<i64>,
+        done: Done,
+    ) -> Arc<Self> {
         static EPOCHS: AtomicU64 = AtomicU64::new(1);
+        let epoch = EPOCHS.fetch_add(1, Ordering::Relaxed);
         Arc::new(Self {
-            partition,
-            epoch: EPOCHS.fetch_add(1, Ordering::Relaxed),
+            partition: partition(epoch),
+            epoch,
             is_fenced: AtomicBool::new(false),
             state: Mutex::new(State {
                 ledger: Ledger::new(next, done),
@@ -75,6 +125,10 @@ impl<P> Lease<P> {
                 is_fenced: false,
                 handlers: Sleepers::default(),
                 waiting: Sleepers::default(),
+                #[cfg(feature = "rdkafka")]
+                forgotten: 0,
+                #[cfg(feature = "rdkafka")]
+                room: None,
             }),
         })
     }
@@ -224,13 +278,27 @@ impl<P> Lease<P> {
     }
 
     pub(super) fn settle(&self, number: u64, done: bool) {
+        self.end_item(number, done, false);
+    }
+
+    /// The last clone of a position was dropped, and nobody has settled it.
+    pub(super) fn forget(&self, number: u64) {
+        self.end_item(number, false, true);
+    }
+
+    #[cfg_attr(not(feature = "rdkafka"), allow(unused_variables))]
+    fn end_item(&self, number: u64, done: bool, is_forgotten: bool) {
         let waiting = {
             let mut state = self.lock();
             if state.is_fenced {
                 return;
             }
             state.ledger.settle(number, done);
-            state.waiting_if_drained()
+            #[cfg(feature = "rdkafka")]
+            if is_forgotten && state.drain.is_none() {
+                state.forgotten += 1;
+            }
+            state.waiting_after_item()
         };
         waiting.wake();
     }
@@ -286,7 +354,62 @@ impl<P> Lease<P> {
     }
 }
 
+#[cfg(feature = "rdkafka")]
+impl<P> Lease<P> {
+    /// Like `read`, but tells the reasons apart for which an item is not handed out.
+    pub(crate) fn take(self: &Arc<Self>, offset: i64) -> Taken<P> {
+        let (number, load) = {
+            let mut state = self.lock();
+            if state.drain.is_some() || state.is_fenced {
+                return Taken::Skip;
+            }
+            if state.ledger.is_behind(offset) {
+                return Taken::Behind;
+            }
+            let Some(number) = state.ledger.read(offset) else {
+                return Taken::Skip;
+            };
+            (number, state.load())
+        };
+        Taken::New(Position::new(Arc::clone(self), offset, number), load)
+    }
+
+    pub(crate) fn load(&self) -> Load {
+        self.lock().load()
+    }
+
+    /// Whether the lease holds no more than the limit, or is fenced. If not, the waker is called when it holds no more.
+    pub(crate) fn poll_room(&self, limit: Limit, waker: &Waker) -> bool {
+        let waker = waker.clone();
+        let _before = {
+            let mut state = self.lock();
+            if state.is_fenced || state.has_room(limit) {
+                return true;
+            }
+            state.room.replace((limit, waker))
+        };
+        false
+    }
+}
+
 impl State {
+    #[cfg(feature = "rdkafka")]
+    fn load(&self) -> Load {
+        Load {
+            in_flight: self.in_flight(),
+            span: self.ledger.span(),
+            left: self.ledger.left(),
+            forgotten: self.forgotten,
+            is_ending: self.drain.is_some() || self.is_fenced,
+            is_fenced: self.is_fenced,
+        }
+    }
+
+    #[cfg(feature = "rdkafka")]
+    fn has_room(&self, limit: Limit) -> bool {
+        self.ledger.in_flight() <= limit.in_flight && self.ledger.span() <= limit.span
+    }
+
     fn in_flight(&self) -> usize {
         if self.is_fenced {
             return 0;
@@ -296,6 +419,22 @@ impl State {
 
     fn is_drained(&self) -> bool {
         self.in_flight() == 0 && self.handlers.is_empty()
+    }
+
+    /// Who is to be woken now that an item is settled.
+    fn waiting_after_item(&mut self) -> ToWake {
+        #[cfg_attr(not(feature = "rdkafka"), allow(unused_mut))]
+        let mut waiting = self.waiting_if_drained();
+        #[cfg(feature = "rdkafka")]
+        if self
+            .room
+            .as_ref()
+            .is_some_and(|(limit, _)| self.has_room(*limit))
+        {
+            let room = self.room.take().map(|(_, waker)| waker);
+            waiting = ToWake::new(waiting.into_wakers().chain(room).collect());
+        }
+        waiting
     }
 
     fn waiting_if_drained(&mut self) -> ToWake {
@@ -309,6 +448,11 @@ impl State {
 impl ToWake {
     fn new(wakers: Vec<Waker>) -> Self {
         Self(wakers.into_iter())
+    }
+
+    #[cfg(feature = "rdkafka")]
+    fn into_wakers(mut self) -> std::vec::IntoIter<Waker> {
+        std::mem::take(&mut self.0)
     }
 
     fn wake(mut self) {

@@ -58,8 +58,7 @@ impl Ledger {
 
     /// The number under which the offset is to be settled, unless it is done or was read before.
     pub(super) fn read(&mut self, offset: i64) -> Option<u64> {
-        let is_behind = |limit: Option<i64>| limit.is_some_and(|limit| offset < limit);
-        if is_behind(self.next) || self.last_read.is_some_and(|last| offset <= last) {
+        if self.is_behind(offset) {
             return None;
         }
         self.last_read = Some(offset);
@@ -74,6 +73,12 @@ impl Ledger {
         self.push(offset, State::InFlight);
         self.in_flight += 1;
         Some(self.first + self.items.len() as u64 - 1)
+    }
+
+    /// Whether an offset is before the position, or not above the last one that was read.
+    pub(super) fn is_behind(&self, offset: i64) -> bool {
+        self.next.is_some_and(|next| offset < next)
+            || self.last_read.is_some_and(|last| offset <= last)
     }
 
     /// Settles an item in flight.
@@ -99,6 +104,12 @@ impl Ledger {
 
     pub(super) fn in_flight(&self) -> usize {
         self.in_flight
+    }
+
+    /// How many items were read from the oldest one in flight on.
+    #[cfg(feature = "rdkafka")]
+    pub(super) fn span(&self) -> usize {
+        self.items.len()
     }
 
     pub(super) fn left(&self) -> usize {

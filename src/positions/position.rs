@@ -129,7 +129,7 @@ impl<P> Position<P> {
 impl<P> Drop for Item<P> {
     fn drop(&mut self) {
         if !*self.is_settled.get_mut() {
-            self.lease.settle(self.number, false);
+            self.lease.forget(self.number);
         }
     }
 }
