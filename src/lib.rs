@@ -210,6 +210,9 @@
 mod engine;
 #[cfg(doc)]
 pub mod guide;
+#[cfg(feature = "rdkafka")]
+#[cfg_attr(docsrs, doc(cfg(feature = "rdkafka")))]
+pub mod kafka;
 pub mod parts;
 pub mod positions;
 mod running;

@@ -1,0 +1,99 @@
+//! Table: the leases of the partitions that are assigned.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use rdkafka::TopicPartitionList;
+
+use crate::kafka::Partition;
+use crate::positions::Lease;
+
+/// The leases, by topic and partition.
+#[derive(Default)]
+pub(super) struct Table {
+    topics: HashMap<Arc<str>, HashMap<i32, Slot>>,
+    len: usize,
+}
+
+/// A lease, and why its partition is paused.
+pub(super) struct Slot {
+    pub(super) lease: Arc<Lease<Partition>>,
+    /// It holds too much.
+    pub(super) is_full: bool,
+    /// Nobody reads.
+    pub(super) is_unread: bool,
+    /// How many of its messages were left when this was last told.
+    pub(super) left: usize,
+}
+
+impl Slot {
+    fn new(lease: Arc<Lease<Partition>>) -> Self {
+        Self {
+            lease,
+            is_full: false,
+            is_unread: false,
+            left: 0,
+        }
+    }
+
+    pub(super) fn is_paused(&self) -> bool {
+        self.is_full || self.is_unread
+    }
+}
+
+impl Table {
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(super) fn get(&self, topic: &str, number: i32) -> Option<&Slot> {
+        self.topics.get(topic)?.get(&number)
+    }
+
+    /// Puts in a lease, in place of the one that was there.
+    pub(super) fn insert(&mut self, lease: Arc<Lease<Partition>>) {
+        let partition = lease.partition();
+        let topic = Arc::clone(partition.shared_topic());
+        let number = partition.number();
+        let slots = self.topics.entry(topic).or_default();
+        if slots.insert(number, Slot::new(lease)).is_none() {
+            self.len += 1;
+        }
+    }
+
+    pub(super) fn remove(&mut self, lease: &Lease<Partition>) {
+        let partition = lease.partition();
+        let Some(slots) = self.topics.get_mut(partition.topic()) else {
+            return;
+        };
+        let is_there = |slot: &Slot| slot.lease.partition() == partition;
+        if slots.get(&partition.number()).is_some_and(is_there) {
+            slots.remove(&partition.number());
+            self.len -= 1;
+            if slots.is_empty() {
+                self.topics.remove(partition.topic());
+            }
+        }
+    }
+
+    pub(super) fn slots(&self) -> impl Iterator<Item = &Slot> {
+        self.topics.values().flat_map(HashMap::values)
+    }
+
+    pub(super) fn slots_mut(&mut self) -> impl Iterator<Item = &mut Slot> {
+        self.topics.values_mut().flat_map(HashMap::values_mut)
+    }
+
+    pub(super) fn leases(&self) -> Vec<Arc<Lease<Partition>>> {
+        self.slots().map(|slot| Arc::clone(&slot.lease)).collect()
+    }
+
+    /// The leases of the partitions in a list.
+    pub(super) fn leases_in(&self, list: &TopicPartitionList) -> Vec<Arc<Lease<Partition>>> {
+        let elements = list.elements();
+        let slots = elements
+            .iter()
+            .filter_map(|element| self.get(element.topic(), element.partition()));
+        slots.map(|slot| Arc::clone(&slot.lease)).collect()
+    }
+}
