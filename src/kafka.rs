@@ -1,6 +1,7 @@
 //! A consumer of Kafka: in order within a group, across rebalances and restarts (feature `rdkafka`).
 
 mod batch;
+mod blocking;
 mod callbacks;
 mod commit_by;
 mod config;

@@ -77,7 +77,7 @@ fn in_source_order_nothing_passes_an_unfinished_item_of_its_partition() {
         let feed = items([1_010, 1_020, 2_010, 1_030, 2_020]);
         let (mut task, gates) = partitioned(verb, &feed);
         gates.open_all([1_020, 1_030, 2_020]);
-        assert_eq!(settled(&mut task), [], "{verb:?}");
+        assert!(settled(&mut task).is_empty(), "{verb:?}");
         gates.open(2_010);
         assert_eq!(settled(&mut task), [2_010, 2_020], "{verb:?}");
         gates.open(1_010);
@@ -184,7 +184,7 @@ fn the_window_is_shared() {
             .partition(partition)
             .spawn(&feed, &gates);
         gates.open(2_010);
-        assert_eq!(settled(&mut task), [], "{verb:?}");
+        assert!(settled(&mut task).is_empty(), "{verb:?}");
         assert_eq!(feed.pulled(), 3, "{verb:?}: it is full of one partition");
         gates.open(1_010);
         assert_eq!(settled(&mut task), [1_010, 2_010], "{verb:?}");

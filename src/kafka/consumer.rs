@@ -10,12 +10,14 @@ use rdkafka::{ClientConfig, TopicPartitionList};
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
+use crate::kafka::blocking::blocking;
 use crate::kafka::callbacks::Callbacks;
 use crate::kafka::config::{self, Checked};
-use crate::kafka::driver::{Driver, LAST_COMMIT_WITHIN, MARGIN};
+use crate::kafka::driver::{Driver, LAST_COMMIT_WITHIN, LEAVE_WITHIN};
 use crate::kafka::inner::Inner;
 use crate::kafka::shared::{DriverState, Phase, Shared};
-use crate::kafka::{Error, Messages, Settings};
+use crate::kafka::work::no_answer;
+use crate::kafka::{CommitBy, Error, Messages, Settings};
 
 /// A consumer of Kafka whose partitions are [leases](crate::positions::Lease).
 ///
@@ -200,8 +202,8 @@ impl<C: ConsumerContext + 'static> Kafka<C> {
     ///
     /// # Errors
     ///
-    /// [`Error::LastCommit`] if the last commit was refused three times or not answered within 5 seconds;
-    /// [`Error::DriverGone`] or [`Error::DriverNotStarted`] if nobody runs the driver. The consumer is closed all the same.
+    /// [`Error::LastCommit`] if the last commit was refused three times or not answered within 5 seconds, for instance because
+    /// the broker is away; [`Error::DriverGone`] or [`Error::DriverNotStarted`] if nobody runs the driver. The consumer is closed all the same.
     ///
     /// # Cancel safety
     ///
@@ -223,9 +225,13 @@ impl<C: ConsumerContext + 'static> Kafka<C> {
                 (None, DriverState::Running) => Poll::Pending,
             }
         });
-        let patience = inner.get().drain_within + 2 * LAST_COMMIT_WITHIN + MARGIN;
+        let patience = inner.get().drain_within + 2 * LAST_COMMIT_WITHIN + 2 * LEAVE_WITHIN;
         let outcome = timeout(patience, outcome).await;
-        inner.dispose().await;
+        let stores = matches!(inner.get().settings.commit_by, CommitBy::Store);
+        let has_left = inner.dispose().await;
+        if stores && !has_left {
+            return Err(Error::LastCommit(no_answer()));
+        }
         outcome.unwrap_or(Err(Error::DriverGone))
     }
 
@@ -248,22 +254,22 @@ impl<C: ConsumerContext + 'static> Dispose<C> {
         self.0.as_ref().expect("it is there until it is dropped")
     }
 
-    pub(super) async fn dispose(mut self) {
-        if let Some(inner) = self.0.take() {
-            inner.close();
-            // A panic there would be one of the user's context, and has been printed.
-            let _ = tokio::task::spawn_blocking(move || drop(inner)).await;
-        }
+    /// `false` if the group was not left in time, as when the broker is away. It is tried on.
+    pub(super) async fn dispose(mut self) -> bool {
+        let Some(inner) = self.0.take() else {
+            return true;
+        };
+        inner.close();
+        timeout(LEAVE_WITHIN, blocking(move || drop(inner)))
+            .await
+            .is_ok()
     }
 }
 
 impl<C: ConsumerContext + 'static> Drop for Dispose<C> {
     fn drop(&mut self) {
-        let Some(inner) = self.0.take() else {
-            return;
-        };
-        if let Ok(runtime) = Handle::try_current() {
-            runtime.spawn_blocking(move || drop(inner));
+        if let Some(inner) = self.0.take() {
+            drop(blocking(move || drop(inner)));
         }
     }
 }

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::ConsumerContext;
-use tokio::runtime::Handle;
 
 use crate::kafka::Error;
+use crate::kafka::blocking::blocking;
 use crate::kafka::inner::Inner;
 use crate::kafka::shared::{DriverState, Shared};
 use crate::kafka::work::Work;
@@ -19,8 +19,8 @@ use crate::kafka::work::Work;
 /// How long the last commit of a partition may take.
 pub(super) const LAST_COMMIT_WITHIN: Duration = Duration::from_secs(5);
 
-/// What else may take time at the end.
-pub(super) const MARGIN: Duration = Duration::from_secs(5);
+/// How long it may take to leave the group.
+pub(super) const LEAVE_WITHIN: Duration = Duration::from_secs(5);
 
 type Working = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
 
@@ -82,9 +82,7 @@ impl Drop for Driver {
         };
         self.shared.end(None);
         // It may hold the client, whose drop waits until the group is left.
-        if let Ok(runtime) = Handle::try_current() {
-            runtime.spawn_blocking(move || drop(work));
-        }
+        drop(blocking(move || drop(work)));
     }
 }
 

@@ -12,6 +12,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep, timeout};
 
 use crate::kafka::batch::Batch;
+use crate::kafka::blocking::blocking;
 use crate::kafka::callbacks::{answer_assign, answer_revoke};
 use crate::kafka::commit_by::{Committing, Refusal};
 use crate::kafka::consumer::Dispose;
@@ -43,6 +44,7 @@ pub(super) struct Work<C: ConsumerContext + 'static> {
     has_beat: bool,
     /// How often the stream of messages had been polled at the last beat.
     polls: u64,
+    commit_every: Duration,
     next_commit: Instant,
     /// The commit under way. There is never another one.
     commit: Option<(Batch, Committing)>,
@@ -56,11 +58,16 @@ impl<C: ConsumerContext + 'static> Work<C> {
     pub(super) fn new(inner: Arc<Inner<C>>) -> Self {
         let mut beat = interval(BEAT.min(inner.patience / 4));
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let commit_every = match inner.settings.commit_by {
+            CommitBy::Store => BEAT, // librdkafka has an interval of its own
+            _ => inner.settings.commit_every,
+        };
         Self {
             beat,
             has_beat: false,
             polls: 0,
-            next_commit: Instant::now() + inner.settings.commit_every,
+            commit_every,
+            next_commit: Instant::now() + commit_every,
             commit: None,
             refused: None,
             metadata: inner.settings.metadata,
@@ -224,7 +231,7 @@ impl<C: ConsumerContext + 'static> Work<C> {
         }
         loop {
             let (inner, list) = (Arc::clone(&self.inner), unknown.clone());
-            let ask = tokio::task::spawn_blocking(move || {
+            let ask = blocking(move || {
                 let committed = inner.consumer.committed_offsets(list, START_WITHIN)?;
                 starts(&committed, reads_metadata)
             });
@@ -299,12 +306,7 @@ impl<C: ConsumerContext + 'static> Work<C> {
         if self.commit.is_some() || now < self.next_commit {
             return;
         }
-        // librdkafka has an interval of its own.
-        let interval = match self.inner.settings.commit_by {
-            CommitBy::Store => BEAT,
-            _ => self.inner.settings.commit_every,
-        };
-        self.next_commit = now + interval;
+        self.next_commit = now + self.commit_every;
         let leases = self.inner.shared.lock().table.leases();
         self.commit(&leases);
     }
@@ -386,7 +388,7 @@ impl<C: ConsumerContext + 'static> Work<C> {
     }
 }
 
-fn no_answer() -> Refusal {
+pub(super) fn no_answer() -> Refusal {
     let timed_out = RDKafkaErrorCode::OperationTimedOut;
     Arc::new(KafkaError::ConsumerCommit(timed_out))
 }
@@ -404,17 +406,15 @@ fn commit<C: ConsumerContext + 'static>(
     match &inner.settings.commit_by {
         CommitBy::Sync => {
             let inner = Arc::clone(inner);
-            let committed = tokio::task::spawn_blocking(move || {
+            let committed = blocking(move || {
                 let result = inner.consumer.commit(&list, CommitMode::Sync);
                 let user = inner.consumer.context().user();
                 user.commit_callback(result.clone(), &list);
                 result
             });
             Box::pin(async {
-                match committed.await {
-                    Ok(result) => result.map_err(|error| Arc::new(error) as Refusal),
-                    Err(error) => Err(Arc::new(error) as Refusal),
-                }
+                let result = committed.await.unwrap_or(Err(KafkaError::Canceled));
+                result.map_err(|error| Arc::new(error) as Refusal)
             })
         }
         CommitBy::Store => {

@@ -31,6 +31,13 @@ impl Log {
         self.lines.lock().unwrap().clone()
     }
 
+    /// What it was told of a partition.
+    pub fn lines_of(&self, partition: &str) -> Vec<String> {
+        let mut lines = self.lines();
+        lines.retain(|line| line.contains(partition));
+        lines
+    }
+
     pub fn count(&self, start: &str) -> usize {
         let lines = self.lines.lock().unwrap();
         lines.iter().filter(|line| line.starts_with(start)).count()

@@ -6,5 +6,8 @@
 
 mod cluster;
 mod commits;
+mod context;
+mod groups;
 mod log;
 mod service;
+mod settings;

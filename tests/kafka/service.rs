@@ -2,7 +2,7 @@
 
 use std::future::Future;
 
-use ordered_by_group::kafka::rdkafka::consumer::DefaultConsumerContext;
+use ordered_by_group::kafka::rdkafka::consumer::{ConsumerContext, DefaultConsumerContext};
 use ordered_by_group::kafka::rdkafka::{ClientConfig, TopicPartitionList};
 use ordered_by_group::kafka::{Error, Kafka, Message, Settings};
 use ordered_by_group::prelude::*;
@@ -36,8 +36,9 @@ pub fn subscribe(config: &ClientConfig, topics: &[&str], settings: Settings) -> 
 }
 
 /// Handles messages until the stream ends. The handler is given each message.
-pub async fn serve<F>(kafka: &Kafka, handle: impl Fn(&Message<'_>) -> F) -> Result<(), Error>
+pub async fn serve<C, F>(kafka: &Kafka<C>, handle: impl Fn(&Message<'_>) -> F) -> Result<(), Error>
 where
+    C: ConsumerContext + 'static,
     F: Future<Output = ()>,
 {
     let handle = &handle;
