@@ -1,8 +1,8 @@
 //! Callbacks: the context of the consumer, around that of the user.
 
-use std::error::Error;
+use std::error;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rdkafka::client::OAuthToken;
 use rdkafka::config::RDKafkaLogLevel;
@@ -11,8 +11,14 @@ use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::util::Timeout;
 use rdkafka::{ClientContext, Statistics, TopicPartitionList};
+use tokio::runtime::Handle;
+use tokio::time::sleep;
 
+use crate::kafka::Error;
 use crate::kafka::shared::{DriverState, Phase, Rebalance, Shared};
+
+/// How long the driver may take to start.
+pub(super) const DRIVER_WITHIN: Duration = Duration::from_secs(1);
 
 /// Calls through to the user's context, but for rebalances. Those are left to the driver: librdkafka waits for its answer,
 /// and meanwhile reads nothing.
@@ -44,10 +50,25 @@ impl<C: ConsumerContext> Callbacks<C> {
             }
         };
         match driver {
-            Some(DriverState::New) => self.shared.fail(crate::kafka::Error::DriverNotStarted),
+            Some(DriverState::New) => self.expect_driver(),
             Some(_) => self.shared.notify_driver(),
             None => self.answered(answer_assign(consumer, &TopicPartitionList::new())),
         }
+    }
+
+    /// Fails if nobody runs the driver, which is to answer. It may have been spawned a moment ago.
+    fn expect_driver(&self) {
+        let Ok(runtime) = Handle::try_current() else {
+            return;
+        };
+        let shared = Arc::clone(&self.shared);
+        runtime.spawn(async move {
+            sleep(DRIVER_WITHIN).await;
+            let driver = shared.lock().driver;
+            if driver == DriverState::New {
+                shared.fail(Error::DriverNotStarted);
+            }
+        });
     }
 
     fn revoke(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList) {
@@ -124,7 +145,10 @@ impl<C: ConsumerContext> ClientContext for Callbacks<C> {
         self.user.error(error, reason);
     }
 
-    fn generate_oauth_token(&self, config: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
+    fn generate_oauth_token(
+        &self,
+        config: Option<&str>,
+    ) -> Result<OAuthToken, Box<dyn error::Error>> {
         self.user.generate_oauth_token(config)
     }
 }

@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 use tokio::time::timeout;
 
 use crate::kafka::blocking::blocking;
-use crate::kafka::callbacks::Callbacks;
+use crate::kafka::callbacks::{Callbacks, DRIVER_WITHIN};
 use crate::kafka::config::{self, Checked};
 use crate::kafka::driver::{Driver, LAST_COMMIT_WITHIN, LEAVE_WITHIN};
 use crate::kafka::inner::Inner;
@@ -215,14 +215,24 @@ impl<C: ConsumerContext + 'static> Kafka<C> {
         let inner = Dispose(Some(inner));
         let shared = Arc::clone(&inner.get().shared);
         shared.advance(Phase::Closing);
+        let has_started = poll_fn(|cx| {
+            shared.wake_closer_by(cx.waker());
+            match shared.lock().driver {
+                DriverState::New => Poll::Pending,
+                DriverState::Running | DriverState::Gone => Poll::Ready(()),
+            }
+        });
+        if timeout(DRIVER_WITHIN, has_started).await.is_err() {
+            inner.dispose().await;
+            return Err(Error::DriverNotStarted);
+        }
         let outcome = poll_fn(|cx| {
             shared.wake_closer_by(cx.waker());
             let state = shared.lock();
             match (&state.outcome, state.driver) {
                 (Some(outcome), _) => Poll::Ready(outcome.clone()),
-                (None, DriverState::New) => Poll::Ready(Err(Error::DriverNotStarted)),
                 (None, DriverState::Gone) => Poll::Ready(Err(Error::DriverGone)),
-                (None, DriverState::Running) => Poll::Pending,
+                (None, _) => Poll::Pending,
             }
         });
         let patience = inner.get().drain_within + 2 * LAST_COMMIT_WITHIN + 2 * LEAVE_WITHIN;

@@ -13,7 +13,7 @@ use rdkafka::consumer::ConsumerContext;
 use crate::kafka::Error;
 use crate::kafka::blocking::blocking;
 use crate::kafka::inner::Inner;
-use crate::kafka::shared::{DriverState, Shared};
+use crate::kafka::shared::Shared;
 use crate::kafka::work::Work;
 
 /// How long the last commit of a partition may take.
@@ -60,7 +60,7 @@ impl Future for Driver {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         if std::mem::take(&mut self.is_new) {
-            self.shared.lock().driver = DriverState::Running;
+            self.shared.begin_driver();
         }
         let work = self.work.as_mut();
         let work = work.expect("a driver that has completed must not be polled again");

@@ -246,6 +246,11 @@ impl Shared {
         self.transient_errors.load(Ordering::Relaxed)
     }
 
+    pub(super) fn begin_driver(&self) {
+        self.lock().driver = DriverState::Running;
+        self.closer.wake();
+    }
+
     /// The driver has ended.
     pub(super) fn end(&self, outcome: Option<Result<(), Error>>) {
         {
