@@ -5,6 +5,7 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use ordered_by_group::kafka::rdkafka::consumer::{BaseConsumer, Consumer as _};
+use ordered_by_group::kafka::rdkafka::message::{Header, OwnedHeaders};
 use ordered_by_group::kafka::rdkafka::mocking::MockCluster;
 use ordered_by_group::kafka::rdkafka::producer::{
     DefaultProducerContext, FutureProducer, FutureRecord,
@@ -69,6 +70,27 @@ impl Cluster {
         let keys: Vec<_> = (0..count).map(|number| format!("key {number}")).collect();
         let keys: Vec<_> = keys.iter().map(|key| Some(key.as_str())).collect();
         self.produce(topic, partition, &keys).await;
+    }
+
+    /// Writes a message with a key and a header, and without a payload.
+    pub async fn produce_tombstone(
+        &self,
+        topic: &str,
+        partition: i32,
+        key: &str,
+        (name, value): (&str, &str),
+    ) {
+        let header = Header {
+            key: name,
+            value: Some(value),
+        };
+        let record = FutureRecord::<str, str>::to(topic)
+            .partition(partition)
+            .key(key)
+            .headers(OwnedHeaders::new().insert(header));
+        let delivery = self.producer.send_result(record);
+        let delivery = delivery.map_err(|(error, _)| error).unwrap();
+        delivery.await.unwrap().unwrap();
     }
 
     fn plain_consumer(&self) -> BaseConsumer {

@@ -1,9 +1,7 @@
 //! A context of a user, which writes down how it is called.
 
-use std::error::Error;
 use std::sync::{Arc, Mutex};
 
-use ordered_by_group::kafka::rdkafka::client::OAuthToken;
 use ordered_by_group::kafka::rdkafka::config::RDKafkaLogLevel;
 use ordered_by_group::kafka::rdkafka::consumer::ConsumerContext;
 use ordered_by_group::kafka::rdkafka::error::{KafkaError, KafkaResult};
@@ -22,8 +20,6 @@ impl Context {
 }
 
 impl ClientContext for Context {
-    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
-
     fn log(&self, _level: RDKafkaLogLevel, _facility: &str, line: &str) {
         self.log.lock().unwrap().push(line.to_owned());
     }
@@ -34,11 +30,6 @@ impl ClientContext for Context {
 
     fn error(&self, error: KafkaError, _reason: &str) {
         self.call(format!("error {error}"));
-    }
-
-    fn generate_oauth_token(&self, config: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
-        self.call(format!("token for {config:?}"));
-        Err("there is none".into())
     }
 }
 

@@ -7,7 +7,9 @@
 mod cluster;
 mod commits;
 mod context;
+mod ends;
 mod groups;
 mod log;
+mod reading;
 mod service;
 mod settings;
