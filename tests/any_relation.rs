@@ -57,7 +57,7 @@ fn if_no_two_can_run_together_it_is_serial() {
     for verb in VERBS {
         let never = unless(|earlier, later| can_run_together::never(&earlier, &later));
         let (feed, gates, mut task) = start(verb, 4, &never, 50);
-        assert_eq!(settled(&mut task), []);
+        assert_eq!(settled(&mut task), [0; 0]);
         for item in 0..50 {
             assert_eq!(gates.running(), [item], "{verb:?}");
             gates.open(item);
@@ -296,7 +296,7 @@ fn a_panic_of_the_relation_as_a_handler_finishes_poisons_the_stream() {
             (earlier, _) => earlier != 1,
         });
         let (_, gates, mut task) = start(verb, 8, &order, 3);
-        assert_eq!(settled(&mut task), []);
+        assert_eq!(settled(&mut task), [0; 0]);
         assert_eq!(gates.called(), [0, 1], "{verb:?}");
         gates.open(1);
         assert!(poll_panics(&mut task).contains("the relation panics"));

@@ -153,11 +153,11 @@ impl Full {
             }
         };
         let name = format!("{verb:?}, {way:?}, partitions: {partitioned}");
-        assert_eq!(settled(&mut task), [], "{name}");
+        assert_eq!(settled(&mut task), [0; 0], "{name}");
         gates.open(0);
         assert_eq!(settled(&mut task), [0], "{name}");
         pauses.open(1);
-        assert_eq!(settled(&mut task), [], "{name}");
+        assert_eq!(settled(&mut task), [0; 0], "{name}");
         assert!(feed.is_dry(), "{name}");
         assert_eq!(gates.running(), [1, 2], "{name}");
         Self {
@@ -172,7 +172,7 @@ impl Full {
 
     /// Polls until nothing has woken the task; nothing comes out.
     fn settle(&mut self) {
-        assert_eq!(settled(&mut self.task), [], "{}", self.name);
+        assert_eq!(settled(&mut self.task), [0; 0], "{}", self.name);
     }
 }
 
@@ -288,7 +288,7 @@ fn an_item_in_hand_is_neither_admitted_nor_handled() {
         };
         assert_eq!(full.task.counts(), counts, "{}", full.name);
         assert_eq!(full.task.unfinished(), [1, 2], "{}", full.name);
-        assert_eq!(full.read.take(), [], "{}: no closure saw it", full.name);
+        assert_eq!(full.read.take(), [0; 0], "{}: no closure saw it", full.name);
         assert_eq!(full.gates.called(), [0, 1, 2], "{}", full.name);
     });
 }
@@ -381,18 +381,18 @@ fn a_slot_that_a_wait_leaves_goes_to_the_item_in_hand() {
             .key(|n| n)
             .handler(handler)
             .spawn(&feed, &gates);
-        assert_eq!(settled(&mut task), []);
+        assert_eq!(settled(&mut task), [0; 0]);
         gates.open(1);
-        assert_eq!(settled(&mut task), []);
+        assert_eq!(settled(&mut task), [0; 0]);
         pauses.open(0);
-        assert_eq!(settled(&mut task), []);
+        assert_eq!(settled(&mut task), [0; 0]);
         // 0 and 2 have the slots.
         feed.push(Ok(3));
-        assert_eq!(settled(&mut task), []);
+        assert_eq!(settled(&mut task), [0; 0]);
         assert_eq!(feed.pulled(), 4, "{verb:?}: it is in hand");
         assert_eq!(gates.called(), [0, 1, 2], "{verb:?}");
         gates.open(2);
-        assert_eq!(settled(&mut task), []);
+        assert_eq!(settled(&mut task), [0; 0]);
         assert_eq!(gates.called(), [0, 1, 2, 3], "{verb:?}");
     }
 }
@@ -404,11 +404,11 @@ fn what_waits_for_a_slot_goes_before_the_item_in_hand() {
         let order = Order::Unless(Rc::new(|earlier, _| earlier != 0));
         let (feed, gates) = (items(0..4), Gates::new(|n| n));
         let mut task = Setup::new(verb, 2).spawn_in(&order, &feed, &gates);
-        assert_eq!(settled(&mut task), []);
+        assert_eq!(settled(&mut task), [0; 0]);
         gates.open(0);
         assert_eq!(settled(&mut task), [0], "{verb:?}");
         feed.push(Ok(4));
-        assert_eq!(settled(&mut task), []);
+        assert_eq!(settled(&mut task), [0; 0]);
         assert_eq!(feed.pulled(), 5, "{verb:?}: it is in hand");
         gates.open(1);
         assert_eq!(settled(&mut task), [1], "{verb:?}");
@@ -447,16 +447,16 @@ fn one_that_returns_goes_before_the_item_in_hand() {
             .partition(|n| n)
             .handler(handler)
             .spawn(&feed, &gates);
-        assert_eq!(settled(&mut task), []);
+        assert_eq!(settled(&mut task), [0; 0]);
         gates.open(2);
         assert_eq!(settled(&mut task), [2], "{verb:?}");
         pauses.open(1);
-        assert_eq!(settled(&mut task), []);
+        assert_eq!(settled(&mut task), [0; 0]);
         feed.push(Ok(4));
-        assert_eq!(settled(&mut task), []);
+        assert_eq!(settled(&mut task), [0; 0]);
         assert_eq!(feed.pulled(), 5, "{verb:?}: it is in hand");
         pauses.open(0);
-        assert_eq!(settled(&mut task), []);
+        assert_eq!(settled(&mut task), [0; 0]);
         gates.open(3);
         assert_eq!(settled(&mut task), [3], "{verb:?}");
         assert_eq!(*returned.borrow(), [1, 0], "{verb:?}");
@@ -535,9 +535,9 @@ fn a_source_that_panics_while_no_slot_is_free_poisons_the_stream() {
 fn failed(verb: Verb) -> (Feed<Result<u32, u32>>, Gates, Task) {
     let (feed, gates) = (items(0..2), Gates::new(|n| n));
     let mut task = Setup::new(verb, 4).key(|n| n).spawn(&feed, &gates);
-    assert_eq!(settled(&mut task), []);
+    assert_eq!(settled(&mut task), [0; 0]);
     gates.fail(1);
-    assert_eq!(settled(&mut task), []);
+    assert_eq!(settled(&mut task), [0; 0]);
     (feed, gates, task)
 }
 
@@ -559,15 +559,15 @@ fn past_a_failure_a_source_that_said_pending_is_polled_until_it_answers_and_no_m
         let (feed, gates, mut task) = failed(verb);
         let polls = feed.polls();
         feed.wake();
-        assert_eq!(settled(&mut task), []);
+        assert_eq!(settled(&mut task), [0; 0]);
         assert_eq!(feed.polls(), polls + 1, "{verb:?}: it said Pending again");
         feed.push(Ok(2));
         feed.push_silently(Ok(3));
-        assert_eq!(settled(&mut task), []);
+        assert_eq!(settled(&mut task), [0; 0]);
         assert_eq!(feed.polls(), polls + 2, "{verb:?}: it has answered");
         feed.push(Ok(4));
         gates.wake(0);
-        assert_eq!(settled(&mut task), []);
+        assert_eq!(settled(&mut task), [0; 0]);
         assert_ends_with_the_error_of_1(verb, &gates, &mut task);
         assert_eq!(feed.polls(), polls + 2, "{verb:?}: and is left alone");
     }
@@ -595,13 +595,13 @@ fn a_source_that_one_that_returns_wakes_is_polled_on_while_another_waits() {
         };
         let setup = Setup::new(verb, 4).key(|n| n).handler(handler);
         let mut task = setup.spawn(&feed, &gates);
-        assert_eq!(settled(&mut task), [], "{verb:?}");
+        assert_eq!(settled(&mut task), [0; 0], "{verb:?}");
         assert!(feed.is_asked(), "{verb:?}");
         pauses.open(0);
-        assert_eq!(settled(&mut task), [], "{verb:?}");
+        assert_eq!(settled(&mut task), [0; 0], "{verb:?}");
         assert_eq!(gates.called(), [0, 1, 2], "{verb:?}");
         pauses.open(1);
-        assert_eq!(settled(&mut task), [], "{verb:?}");
+        assert_eq!(settled(&mut task), [0; 0], "{verb:?}");
         assert_eq!(gates.called(), [0, 1, 2, 3], "{verb:?}");
     }
 }
@@ -611,7 +611,7 @@ fn past_a_failure_the_end_of_the_source_changes_nothing() {
     for verb in FALLIBLE {
         let (feed, gates, mut task) = failed(verb);
         feed.close();
-        assert_eq!(settled(&mut task), []);
+        assert_eq!(settled(&mut task), [0; 0]);
         assert!(feed.has_ended(), "{verb:?}");
         assert_ends_with_the_error_of_1(verb, &gates, &mut task);
     }
@@ -622,7 +622,7 @@ fn past_a_failure_an_error_of_the_source_is_not_the_first() {
     for verb in [Verb::AndThen, Verb::AndThenUnordered] {
         let (feed, gates, mut task) = failed(verb);
         feed.push(Err(77));
-        assert_eq!(settled(&mut task), []);
+        assert_eq!(settled(&mut task), [0; 0]);
         assert_eq!(feed.pulled(), 3, "{verb:?}");
         assert_ends_with_the_error_of_1(verb, &gates, &mut task);
     }
@@ -853,7 +853,7 @@ fn a_commit_before_a_failed_handler_gets_the_lock_that_the_source_holds() {
         assert_pending!(run_future(&mut task));
         gates.fail(1);
         assert_pending!(run_future(&mut task));
-        assert_eq!(committed.take(), [], "the source has the lock");
+        assert_eq!(committed.take(), [0; 0], "the source has the lock");
         tell.send(()).expect("the source waits");
         assert_eq!(run_future(&mut task), Poll::Ready(Err(1)));
         assert_eq!(committed.take(), [0]);

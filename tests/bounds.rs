@@ -23,7 +23,7 @@ fn no_more_handlers_exist_than_there_are_slots() {
         for slots in [1, 2, 63, 64, 65, 200] {
             let (feed, gates) = (items(0..1_000), Gates::new(DISTINCT));
             let mut task = Setup::new(verb, slots).key(DISTINCT).spawn(&feed, &gates);
-            assert_eq!(settled(&mut task), []);
+            assert_eq!(settled(&mut task), [0; 0]);
             assert_eq!((gates.live(), feed.pulled()), (slots, slots), "{verb:?}");
             for item in 0..1_000 {
                 gates.open(item);
@@ -57,7 +57,7 @@ fn any_number_of_slots_and_any_window_will_do() {
             .look_ahead(usize::MAX)
             .key(DISTINCT)
             .spawn(&feed, &gates);
-        assert_eq!(settled(&mut task), []);
+        assert_eq!(settled(&mut task), [0; 0]);
         assert_eq!(gates.live(), 10);
         gates.open_all((0..10).rev());
         assert_eq!(settled(&mut task).len(), 10, "{verb:?}");
@@ -72,7 +72,7 @@ fn one_hot_key_and_two_slots_fill_the_window_and_no_more() {
             .look_ahead(50)
             .key(|_| 0)
             .spawn(&feed, &gates);
-        assert_eq!(settled(&mut task), []);
+        assert_eq!(settled(&mut task), [0; 0]);
         assert_eq!((feed.pulled(), gates.live()), (50, 1), "{verb:?}");
         for item in 0..900 {
             gates.open(item);
@@ -110,7 +110,7 @@ fn with_one_slot_one_item_is_read() {
             .key(|_| 0)
             .spawn(&feed, &gates);
         for item in 0..1_000 {
-            assert_eq!(settled(&mut task), []);
+            assert_eq!(settled(&mut task), [0; 0]);
             assert_eq!(feed.pulled(), 1 + item as usize, "{verb:?}");
             gates.open(item);
             assert_eq!(settled(&mut task), [item]);
@@ -125,12 +125,12 @@ fn the_source_is_not_polled_while_the_window_is_full_or_no_slot_is_free() {
         for arrivals in [[10, 11], [10, 20]] {
             let (feed, gates) = (items(arrivals), Gates::default());
             let mut task = Setup::new(verb, 2).look_ahead(2).spawn(&feed, &gates);
-            assert_eq!(settled(&mut task), []);
+            assert_eq!(settled(&mut task), [0; 0]);
             assert_eq!(feed.polls(), 2, "{verb:?}");
             feed.push(Ok(30));
             for _ in 0..5 {
                 gates.wake(10);
-                assert_eq!(settled(&mut task), []);
+                assert_eq!(settled(&mut task), [0; 0]);
                 assert_pending!(task.poll_next());
                 advance(&mut task);
             }
@@ -165,7 +165,7 @@ fn in_source_order_a_stuck_item_holds_the_window() {
             .look_ahead(9)
             .key(DISTINCT)
             .spawn(&feed, &gates);
-        assert_eq!(settled(&mut task), []);
+        assert_eq!(settled(&mut task), [0; 0]);
         assert_eq!(feed.pulled(), 9, "{verb:?}");
         gates.open(0);
         assert_eq!(settled(&mut task).len(), 1_000, "{verb:?}");
@@ -208,7 +208,7 @@ fn of_two_keys_two_run_and_the_rest_follow_one_by_one() {
         let feed = items(0..=10);
         let gates = Gates::new(key);
         let mut task = Setup::new(verb, 10).key(key).spawn(&feed, &gates);
-        assert_eq!(settled(&mut task), []);
+        assert_eq!(settled(&mut task), [0; 0]);
         assert_eq!(
             (feed.pulled(), gates.running()),
             (11, vec![0, 9]),
@@ -228,7 +228,7 @@ fn when_the_caller_returns_all_that_is_finished_comes_out_at_once() {
         for ends_meanwhile in [true, false] {
             let (feed, gates) = (items(0..20), Gates::new(DISTINCT));
             let mut task = Setup::new(verb, 4).key(DISTINCT).spawn(&feed, &gates);
-            assert_eq!(settled(&mut task), []);
+            assert_eq!(settled(&mut task), [0; 0]);
             gates.open_all(0..20);
             if ends_meanwhile {
                 feed.close();
@@ -253,7 +253,7 @@ fn while_the_caller_is_away_nothing_runs_and_nothing_is_read() {
     for verb in VERBS {
         let (feed, gates) = (items([10, 11, 20]), Gates::default());
         let mut task = Setup::new(verb, 4).spawn(&feed, &gates);
-        assert_eq!(settled(&mut task), []);
+        assert_eq!(settled(&mut task), [0; 0]);
         let polls = feed.polls();
         gates.open_all([10, 11, 20]);
         feed.push(Ok(30));
@@ -304,7 +304,7 @@ fn a_waiter_starts_in_the_poll_that_hands_over_the_result_before_it() {
     for verb in VERBS {
         let (feed, gates) = (items([10, 11]), Gates::default());
         let mut task = Setup::new(verb, 4).spawn(&feed, &gates);
-        assert_eq!(settled(&mut task), []);
+        assert_eq!(settled(&mut task), [0; 0]);
         gates.open(10);
         assert!(task.poll_next().is_ready());
         assert_eq!(gates.polls(11), 1, "{verb:?}");
@@ -334,7 +334,7 @@ fn a_hundred_thousand_waiters_that_are_ready_at_once_follow_without_recursion() 
             .look_ahead(100_000)
             .key(|_| 0)
             .spawn(&feed, &gates);
-        assert_eq!(settled(&mut task), []);
+        assert_eq!(settled(&mut task), [0; 0]);
         assert_eq!(feed.pulled(), 100_000);
         gates.open_all((0..100_000).rev());
         assert!(settled(&mut task).into_iter().eq(0..100_000), "{verb:?}");
@@ -350,7 +350,7 @@ fn a_group_that_is_put_off_because_the_stream_gives_way_keeps_its_slot() {
             .look_ahead(1_000)
             .key(hot_then_cold)
             .spawn(&feed, &gates);
-        assert_eq!(settled(&mut task), []);
+        assert_eq!(settled(&mut task), [0; 0]);
         assert_eq!(feed.pulled(), 1_000);
         gates.open_all((0..1_000).rev());
         assert_eq!(settled(&mut task).len(), 1_000, "{verb:?}");
@@ -374,7 +374,7 @@ fn key_and_offset_are_read_once_an_item_at_admission_in_source_order() {
                 item
             })
             .spawn(&feed, &gates);
-        assert_eq!(settled(&mut task), []);
+        assert_eq!(settled(&mut task), [0; 0]);
         for read in [&keys, &offsets] {
             assert_eq!(*read.borrow(), [10, 11, 20], "{verb:?}: what is admitted");
         }
@@ -399,7 +399,7 @@ fn the_offset_is_read_before_the_handler_takes_the_item() {
             })
             .call(move |_| assert!(called.get()))
             .spawn(&feed, &gates);
-        assert_eq!(settled(&mut task), [], "{verb:?}");
+        assert_eq!(settled(&mut task), [0; 0], "{verb:?}");
         assert!(read.get());
     }
 }

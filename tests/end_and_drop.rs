@@ -491,7 +491,7 @@ fn a_stream_that_has_ended_holds_nothing() {
             (0, 0, 0, 0),
             "{verb:?}"
         );
-        assert_eq!(task.unfinished(), []);
+        assert_eq!(task.unfinished(), [0; 0]);
     }
 }
 

@@ -150,7 +150,7 @@ fn handlers_past_the_failed_item_are_not_waited_for_but_dropped_with_the_error()
             ),
             (0, 0, 0, 0)
         );
-        assert_eq!(task.unfinished(), []);
+        assert_eq!(task.unfinished(), [0; 0]);
         assert_ended(&mut task);
     }
 }
@@ -238,7 +238,7 @@ fn no_offset_in_source_order_and_no_frontier_at_or_past_a_failed_item_comes_out(
             for last_first in [true, false] {
                 let (feed, gates) = (items(0..40), Gates::new(|item| item));
                 let mut task = Setup::new(verb, 40).key(|item| item).spawn(&feed, &gates);
-                assert_eq!(settled(&mut task), []);
+                assert_eq!(settled(&mut task), [0; 0]);
                 let order: Vec<u32> = if last_first {
                     (0..40).rev().collect()
                 } else {
@@ -413,7 +413,7 @@ fn about_to_panic(verb: Verb, place: Place) -> (Task, Feed<Result<u32, u32>>, Ga
             assert!(!panics, "the handler panics as it is called");
         })
         .spawn(&feed, &gates);
-    assert_eq!(settled(&mut task), []);
+    assert_eq!(settled(&mut task), [0; 0]);
     match place {
         Place::Key | Place::Offset | Place::Call | Place::Hash => feed.push(Ok(30)),
         Place::Source => feed.break_down(),
@@ -423,12 +423,12 @@ fn about_to_panic(verb: Verb, place: Place) -> (Task, Feed<Result<u32, u32>>, Ga
         }
         Place::LaterPoll => {
             feed.push(Ok(30));
-            assert_eq!(settled(&mut task), []);
+            assert_eq!(settled(&mut task), [0; 0]);
             gates.end(30, End::Panic);
         }
         Place::Eq => {
             feed.push(Ok(30));
-            assert_eq!(settled(&mut task), []);
+            assert_eq!(settled(&mut task), [0; 0]);
             feed.push(Ok(31));
         }
         Place::FirstDrop => {
@@ -439,12 +439,12 @@ fn about_to_panic(verb: Verb, place: Place) -> (Task, Feed<Result<u32, u32>>, Ga
         Place::LaterDrop => {
             gates.panic_on_drop(30);
             feed.push(Ok(30));
-            assert_eq!(settled(&mut task), []);
+            assert_eq!(settled(&mut task), [0; 0]);
             gates.open(30);
         }
         Place::WaitersCall | Place::WaitersPoll => {
             feed.push(Ok(30));
-            assert_eq!(settled(&mut task), []);
+            assert_eq!(settled(&mut task), [0; 0]);
             if place == Place::WaitersPoll {
                 gates.end(30, End::Panic);
             }
@@ -540,7 +540,7 @@ fn results_before_a_panic_came_out_and_none_at_or_past_it_does() {
     for verb in VERBS {
         let (feed, gates) = (items([10, 20, 30]), Gates::default());
         let mut task = Setup::new(verb, 4).spawn(&feed, &gates);
-        assert_eq!(settled(&mut task), []);
+        assert_eq!(settled(&mut task), [0; 0]);
         gates.open(10);
         assert_eq!(settled(&mut task), [10]);
         gates.open(30);
@@ -565,7 +565,7 @@ fn a_panic_past_a_failure_that_waits_for_its_turn_poisons_the_stream_too() {
     for verb in FALLIBLE {
         let (feed, gates) = (items([10, 20, 30]), Gates::default());
         let mut task = Setup::new(verb, 4).spawn(&feed, &gates);
-        assert_eq!(settled(&mut task), []);
+        assert_eq!(settled(&mut task), [0; 0]);
         gates.fail(20);
         assert_pending!(task.poll_next());
         gates.end(30, End::Panic);
@@ -588,7 +588,7 @@ fn a_future_that_panics_as_it_is_dropped_with_the_error_poisons_the_stream() {
     for verb in FALLIBLE {
         let (feed, gates) = (items([10, 20, 30, 40]), Gates::default());
         let mut task = Setup::new(verb, 4).spawn(&feed, &gates);
-        assert_eq!(settled(&mut task), []);
+        assert_eq!(settled(&mut task), [0; 0]);
         gates.panic_on_drop(30);
         gates.fail(10);
         let message = poll_panics(&mut task);
@@ -658,7 +658,7 @@ fn a_future_that_panics_as_it_is_dropped_with_the_stream_does_not_keep_the_other
     for verb in VERBS {
         let (feed, gates) = (items([10, 20, 30, 40]), Gates::default());
         let mut task = Setup::new(verb, 4).spawn(&feed, &gates);
-        assert_eq!(settled(&mut task), []);
+        assert_eq!(settled(&mut task), [0; 0]);
         gates.panic_on_drop(20);
         assert!(catch_unwind(AssertUnwindSafe(|| drop(task))).is_err());
         gates.assert_all_dropped_once();

@@ -94,7 +94,7 @@ fn a_woken_handler_is_polled_beside_a_chain_of_ready_waiters() {
         .look_ahead(50_000)
         .key(key)
         .spawn(&feed, &gates);
-    assert_eq!(settled(&mut task), []);
+    assert_eq!(settled(&mut task), [0; 0]);
     gates.open(1);
     assert_pending!(task.poll_next());
     gates.open(0);
@@ -133,7 +133,7 @@ fn one_that_returns_goes_before_younger_waiters_also_after_the_budget_ran_out() 
         .key(key)
         .handler(handler)
         .spawn(&feed, &gates);
-    assert_eq!(settled(&mut task), []);
+    assert_eq!(settled(&mut task), [0; 0]);
     assert_eq!(*started.borrow(), [1, 3_000]);
     gates.open(1);
     assert_pending!(task.poll_next());
@@ -205,14 +205,14 @@ fn one_that_returns_goes_before_what_is_unread_also_after_the_budget_ran_out() {
 #[test]
 fn one_that_returns_goes_before_what_is_unread_however_many_are_woken() {
     let (returning, mut task) = Returning::of(400);
-    assert_eq!(settled(&mut task), []);
+    assert_eq!(settled(&mut task), [0; 0]);
     // One poll does not look at all of them.
     returning.pauses.open(0);
     (1..400).for_each(|n| returning.gates.wake(n));
     returning.feed.push(Ok(400));
     assert_pending!(task.poll_next());
     assert!((1..400).any(|n| returning.gates.polls(n) == 1));
-    assert_eq!(settled(&mut task), []);
+    assert_eq!(settled(&mut task), [0; 0]);
     assert_eq!(returning.returned_after.get(), Some(400));
     assert_eq!(returning.gates.called().len(), 401);
 }
@@ -273,17 +273,17 @@ fn what_is_ready_goes_before_what_is_unread_also_after_the_budget_ran_out() {
         .key(key)
         .handler(handler)
         .spawn(&feed, &gates);
-    assert_eq!(settled(&mut task), []);
+    assert_eq!(settled(&mut task), [0; 0]);
     assert_eq!(gates.called()[299..], [299, 301]);
     // More than a poll's budget, and 299 is among those that are looked at first.
     (1..299).for_each(|n| gates.wake(n));
     gates.wake(301);
     gates.open(299);
     feed.push(Ok(302));
-    assert_eq!(settled(&mut task), []);
+    assert_eq!(settled(&mut task), [0; 0]);
     assert_eq!(gates.called()[301..], [300], "302 is younger");
     gates.open(300);
-    assert_eq!(settled(&mut task), []);
+    assert_eq!(settled(&mut task), [0; 0]);
     assert_eq!(gates.called()[301..], [300, 302]);
 }
 
@@ -297,7 +297,7 @@ fn what_becomes_ready_at_once_does_not_start_all_in_one_poll() {
     let (feed, gates) = (items(0..10_000), Gates::new(|n| n));
     gates.open_all(1..10_000);
     let mut task = Setup::new(Verb::Then, 20_000).spawn_in(&order, &feed, &gates);
-    assert_eq!(settled(&mut task), []);
+    assert_eq!(settled(&mut task), [0; 0]);
     assert_eq!(task.counts().waiting, 9_999);
     gates.open(0);
     let mut finished = 0;
@@ -330,13 +330,13 @@ fn what_is_ready_waits_for_one_that_may_return_however_many_are_woken() {
         .key(key)
         .handler(handler)
         .spawn(&feed, &gates);
-    assert_eq!(settled(&mut task), []);
+    assert_eq!(settled(&mut task), [0; 0]);
     // 299 is among those that are looked at first, and 0 among those that one poll does not look at.
     pauses.open(0);
     (1..299).for_each(|n| gates.wake(n));
     gates.wake(301);
     gates.open(299);
-    assert_eq!(settled(&mut task), []);
+    assert_eq!(settled(&mut task), [0; 0]);
     assert_eq!((gates.finished(), pauses.finished()), (vec![299], vec![0]));
     assert_eq!(gates.polls(0), 1, "0 has the slot");
     assert_eq!(gates.called().last(), Some(&301), "300 has none");

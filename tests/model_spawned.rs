@@ -661,7 +661,7 @@ impl Run {
         let has_slot = slots.len() < self.plan.max_parallel;
         if failed.is_none() && has_slot && has_room {
             assert!(self.feed.is_dry(), "the source is not asked");
-            assert_eq!(in_hand, [], "what was read is not admitted");
+            assert_eq!(in_hand, [0; 0], "what was read is not admitted");
         }
         assert!(!self.feed.is_owed_a_poll(), "the source is not polled on");
         let is_out = |item: &u32| self.out.iter().any(|handed| handed.item == *item);

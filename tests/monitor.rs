@@ -126,10 +126,10 @@ fn two_streams_on_one_monitor_are_added_up() {
     let (one, two) = (items([10, 11, 12, 20]), items([30, 31, 40, 41]));
     let mut first = setup(Verb::Then).spawn(&one, &gates);
     clock.set(5);
-    assert_eq!(settled(&mut first), []);
+    assert_eq!(settled(&mut first), [0; 0]);
     let mut second = setup(Verb::ThenUnordered).spawn(&two, &gates);
     clock.set(7);
-    assert_eq!(settled(&mut second), []);
+    assert_eq!(settled(&mut second), [0; 0]);
     clock.set(8);
 
     let both = monitor.snapshot();

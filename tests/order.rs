@@ -16,7 +16,7 @@ fn a_handler_is_called_only_after_the_one_before_it_was_dropped() {
     for verb in VERBS {
         let (feed, gates) = (items(10..14), Gates::default());
         let mut task = Setup::new(verb, 8).spawn(&feed, &gates);
-        assert_eq!(settled(&mut task), []);
+        assert_eq!(settled(&mut task), [0; 0]);
         for item in 10..14 {
             assert_eq!(gates.running(), [item], "{verb:?}");
             gates.open(item);
@@ -61,7 +61,7 @@ fn a_finished_future_is_dropped_before_its_result_is_handed_over() {
             }
             let mut task = Setup::new(verb, 1).spawn(&feed, &gates);
             if !opened_before {
-                assert_eq!(settled(&mut task), []);
+                assert_eq!(settled(&mut task), [0; 0]);
                 gates.open(10);
             }
             assert!(task.poll_next().is_ready());
@@ -96,7 +96,7 @@ fn a_new_arrival_does_not_overtake_an_older_waiter_though_the_slot_frees_in_the_
     for verb in VERBS {
         let (feed, gates) = (items([10, 11]), Gates::default());
         let mut task = Setup::new(verb, 4).spawn(&feed, &gates);
-        assert_eq!(settled(&mut task), []);
+        assert_eq!(settled(&mut task), [0; 0]);
         gates.open(10);
         feed.push(Ok(12));
         assert_eq!(settled(&mut task), [10]);
@@ -137,7 +137,7 @@ fn a_hot_group_and_cold_ones_share_two_slots_without_either_standing_idle() {
         .look_ahead(200_000)
         .key(key.clone())
         .spawn(&feed, &gates);
-    assert_eq!(settled(&mut task), []);
+    assert_eq!(settled(&mut task), [0; 0]);
     let mut out = 0;
     for cold in (100..101_000).step_by(101) {
         // It started as soon as it was pulled, and nothing past it was.
@@ -167,7 +167,7 @@ fn with_one_slot_an_item_of_another_group_has_its_turn_by_arrival() {
         let gates = Gates::new(group);
         let mut task = Setup::new(verb, 1).key(group).spawn(&feed, &gates);
         for item in hot_then_cold.into_iter().chain(more_of_the_hot) {
-            assert_eq!(settled(&mut task), []);
+            assert_eq!(settled(&mut task), [0; 0]);
             assert_eq!(gates.running(), [item], "{verb:?}");
             gates.open(item);
             assert_eq!(settled(&mut task), [item]);
@@ -180,7 +180,7 @@ fn a_free_slot_goes_to_what_arrived_first() {
     for verb in VERBS {
         let (feed, gates) = (items([10, 11, 20, 30, 40, 50]), Gates::default());
         let mut task = Setup::new(verb, 2).spawn(&feed, &gates);
-        assert_eq!(settled(&mut task), []);
+        assert_eq!(settled(&mut task), [0; 0]);
         assert_eq!(gates.called(), [10, 20]);
         assert_eq!(
             feed.pulled(),
@@ -204,7 +204,7 @@ fn a_group_goes_on_though_its_first_result_is_not_emitted() {
     for verb in VERBS {
         let (feed, gates) = (items([10, 20, 21]), Gates::default());
         let mut task = Setup::new(verb, 2).spawn(&feed, &gates);
-        assert_eq!(settled(&mut task), []);
+        assert_eq!(settled(&mut task), [0; 0]);
         gates.open(20);
         let out = settled(&mut task);
         assert_eq!(out.is_empty(), verb.in_source_order(), "{verb:?}");
@@ -313,7 +313,7 @@ fn a_group_that_was_gone_is_in_order_when_it_comes_back() {
             let first = 1_000 + round * 2;
             feed.push(Ok(first));
             feed.push(Ok(first + 1));
-            assert_eq!(settled(&mut task), []);
+            assert_eq!(settled(&mut task), [0; 0]);
             assert_eq!(gates.running(), [first], "{verb:?}");
             gates.open_all([first + 1, first]);
             assert_eq!(settled(&mut task), [first, first + 1], "{verb:?}");

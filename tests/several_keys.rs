@@ -154,7 +154,7 @@ fn outcomes(task: &mut Task) -> Vec<Option<Result<u32, u32>>> {
 fn an_item_waits_also_for_those_that_wait() {
     let chain = exclusive([&[A], &[A, B], &[B, C], &[C, D], &[D]]);
     for mut case in cases(&VERBS, &chain, slots(8)) {
-        assert_eq!(settled(&mut case.task), []);
+        assert_eq!(settled(&mut case.task), [0; 0]);
         case.assert_called([0]);
         assert_eq!(case.open(0), [0]);
         case.assert_called([0, 1]);
@@ -411,7 +411,7 @@ fn handlers_that_are_ready_at_once_go_through_a_chain_in_order() {
         .collect();
     for mut case in cases(&VERBS, &chain, slots(3)) {
         case.gates.open_all(1..2_000);
-        assert_eq!(settled(&mut case.task), [], "{}", case.name);
+        assert_eq!(settled(&mut case.task), [0; 0], "{}", case.name);
         let out = case.open(0);
         assert!(out.into_iter().eq(0..2_000), "{}", case.name);
         assert!(case.gates.called().into_iter().eq(0..2_000));
@@ -489,7 +489,7 @@ fn unfinished_offsets_and_the_size_hint_are_exact() {
         case.gates.open(3);
         let out = settle(&mut case.task);
         assert_eq!((out.len(), out.last()), (left + 1, Some(&None)));
-        assert_eq!(case.task.unfinished(), [], "{}", case.name);
+        assert_eq!(case.task.unfinished(), [0; 0], "{}", case.name);
         assert_eq!(case.task.size_hint(), (0, Some(0)));
     }
 }
@@ -628,7 +628,7 @@ fn assert_poisoned(task: &mut Task, gates: &Gates, expected: &str) {
 fn assert_panic_poisons(verb: Verb, order: &Order, expected: &str) {
     let (feed, gates) = (items([0, 1]), Gates::new(|item| item));
     let mut task = Setup::new(verb, 8).spawn_in(order, &feed, &gates);
-    assert_eq!(settled(&mut task), []);
+    assert_eq!(settled(&mut task), [0; 0]);
     feed.push(Ok(2));
     assert_poisoned(&mut task, &gates, expected);
     drop(task);
@@ -1157,7 +1157,7 @@ fn a_key_that_was_gone_is_in_order_when_it_comes_back() {
             for first in (0..200).step_by(2) {
                 feed.push(Ok(first));
                 feed.push(Ok(first + 1));
-                assert_eq!(settled(&mut task), []);
+                assert_eq!(settled(&mut task), [0; 0]);
                 assert_eq!(gates.running(), [first], "{name}, {verb:?}");
                 gates.open_all([first + 1, first]);
                 assert_eq!(settled(&mut task), [first, first + 1], "{name}, {verb:?}");

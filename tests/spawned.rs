@@ -1016,7 +1016,7 @@ async fn unpolled_a_handler_whose_wait_is_over_does_not_go_on() {
     assert!(results.next().now_or_never().is_none());
     back.add_permits(1);
     let_them_run().await;
-    assert_eq!(watched.called(), [], "nobody has given it a slot");
+    assert_eq!(watched.called(), [0; 0], "nobody has given it a slot");
     assert_eq!(results.next().await, Some(((), 0)));
 }
 

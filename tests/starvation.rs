@@ -126,7 +126,7 @@ fn beside_two_hot_groups(test: impl Fn(&str, Subject, &dyn Fn(&mut Subject))) {
             let there = 0..=200;
             let mut subject = Subject::new(setup, by, two_hot_groups, there, |n| n == 0);
             let name = format!("{verb:?}, {order}");
-            assert_eq!(settled(&mut subject.task), [], "{name}");
+            assert_eq!(settled(&mut subject.task), [0; 0], "{name}");
             let poll = |subject: &mut Subject| {
                 let hot = subject.gates.running();
                 let hot = hot.into_iter().filter(|n| (1..=1_000).contains(n));
@@ -214,7 +214,7 @@ fn one_that_is_done_waiting_goes_before_a_younger_item_though_others_were_woken_
             let there = 0..2 + OTHERS;
             let mut subject = Subject::new(setup, by, key, there, |n| n == 1);
             let name = format!("{verb:?}, {order}");
-            assert_eq!(settled(&mut subject.task), [], "{name}");
+            assert_eq!(settled(&mut subject.task), [0; 0], "{name}");
             // Among those that are looked at first are those that were woken last.
             (2..2 + OTHERS).rev().for_each(|n| subject.gates.wake(n));
             subject.gates.open(0);
@@ -223,7 +223,7 @@ fn one_that_is_done_waiting_goes_before_a_younger_item_though_others_were_woken_
             assert_eq!(subject.pauses.running(), [1], "{name}: it waits");
             subject.pauses.open(1);
             subject.feed.push(Ok(1_000));
-            assert_eq!(settled(&mut subject.task), [], "{name}");
+            assert_eq!(settled(&mut subject.task), [0; 0], "{name}");
             assert_eq!(*subject.went_on.borrow(), [1], "{name}: it goes on");
             let last = subject.gates.running().pop();
             assert_eq!(last, Some(1 + OTHERS), "{name}: 1,000 has no slot");
@@ -238,7 +238,7 @@ fn one_that_is_done_waiting_goes_before_a_younger_item_though_one_was_ready_at_o
             let setup = Setup::new(verb, 2).partition(|n| n);
             let mut subject = Subject::new(setup, by, |n| n, 0..4, |n| n == 2);
             let name = format!("{verb:?}, {order}");
-            assert_eq!(settled(&mut subject.task), [], "{name}");
+            assert_eq!(settled(&mut subject.task), [0; 0], "{name}");
             assert_eq!(subject.gates.running(), [0, 1], "{name}");
             subject.gates.open_all([0, 3]);
             subject.gates.wake(1);
@@ -248,7 +248,7 @@ fn one_that_is_done_waiting_goes_before_a_younger_item_though_one_was_ready_at_o
             subject.pauses.open(2);
             subject.feed.push(Ok(4));
             assert_pending!(subject.task.poll_next(), "{name}");
-            assert_eq!(settled(&mut subject.task), [], "{name}");
+            assert_eq!(settled(&mut subject.task), [0; 0], "{name}");
             assert_eq!(*subject.went_on.borrow(), [2], "{name}: it goes on");
             assert_eq!(subject.gates.running(), [1, 2], "{name}: 4 has no slot");
         }
@@ -276,7 +276,7 @@ fn one_that_a_handler_ends_the_wait_of_goes_before_the_next_of_its_group() {
         };
         let setup = Setup::new(verb, 2).key(key).partition(|n| n);
         let mut task = setup.handler(handler).spawn(&feed, &gates);
-        assert_eq!(settled(&mut task), [], "{verb:?}");
+        assert_eq!(settled(&mut task), [0; 0], "{verb:?}");
         assert_eq!(gates.called(), [0, 1, 3], "{verb:?}");
         assert_eq!(task.counts().waiting, 1, "{verb:?}");
         gates.open(1);
@@ -300,10 +300,10 @@ fn one_that_a_handler_ends_the_wait_of_goes_before_the_next_item() {
             let mut subject = Subject::new(setup, by, |n| n, [0], |n| n == 0);
             let name = format!("{verb:?}, {order}");
             *pauses.borrow_mut() = Some(subject.pauses.clone());
-            assert_eq!(settled(&mut subject.task), [], "{name}");
+            assert_eq!(settled(&mut subject.task), [0; 0], "{name}");
             subject.feed.push_silently(Ok(1));
             subject.feed.push(Ok(2));
-            assert_eq!(settled(&mut subject.task), [], "{name}");
+            assert_eq!(settled(&mut subject.task), [0; 0], "{name}");
             assert_eq!(*subject.went_on.borrow(), [0], "{name}: it goes on");
             assert_eq!(subject.gates.called(), [0, 1], "{name}: 2 has no slot");
         }
@@ -340,12 +340,12 @@ fn one_that_is_woken_again_before_it_is_looked_at_is_heard_later_too() {
         };
         let setup = Setup::new(verb, 2).key(|n| n).partition(|n| n);
         let mut task = setup.handler(handler).spawn(&feed, &gates);
-        assert_eq!(settled(&mut task), [], "{verb:?}");
+        assert_eq!(settled(&mut task), [0; 0], "{verb:?}");
         *waker.borrow_mut() = Some(pauses.waker(LAST));
         // Among those that are looked at first are those that were woken last.
         pauses.open(LAST);
         (0..LAST).rev().for_each(|n| pauses.wake(n));
-        assert_eq!(settled(&mut task), [], "{verb:?}");
+        assert_eq!(settled(&mut task), [0; 0], "{verb:?}");
         assert_eq!(gates.polls(LAST), 1, "{verb:?}: it goes on");
         gates.open(LAST);
         assert_eq!(settled(&mut task), [LAST], "{verb:?}");
@@ -390,7 +390,7 @@ fn the_source_is_read_and_what_waits_starts_beside_many_waits_that_wake_themselv
                 .key(key)
                 .handler(handler)
                 .spawn(&feed, &gates);
-            assert_eq!(settled(&mut task), [], "{name}");
+            assert_eq!(settled(&mut task), [0; 0], "{name}");
             assert_eq!(gates.called(), [hot, other], "{name}");
             // The waits get in one after the other.
             gates.open(other);
@@ -458,7 +458,7 @@ fn assert_starts_little_by_little(waiting: u32, order: &Order) {
     let mut task = Setup::new(Verb::Then, 200_000)
         .handler(handler)
         .spawn_in(order, &feed, &gates);
-    assert_eq!(settled(&mut task), []);
+    assert_eq!(settled(&mut task), [0; 0]);
     assert_eq!(task.counts().waiting, waiting as usize);
     gates.open(0);
     let (mut before, mut polls) = (1, 0);
@@ -495,7 +495,7 @@ fn no_poll_compares_all_of_many_items_that_waited_for_one() {
     let all = BEFORE + 1 + BEHIND;
     let (feed, gates) = (items(0..all), Gates::new(|n| n));
     let mut task = Setup::new(Verb::Then, all as usize).spawn_in(&order, &feed, &gates);
-    assert_eq!(settled(&mut task), []);
+    assert_eq!(settled(&mut task), [0; 0]);
     assert_eq!(task.counts().waiting, BEHIND as usize);
     gates.open(BEFORE);
     let mut most = 0;
@@ -523,10 +523,10 @@ fn slots_past_a_failure_are_freed_one_by_one_as_those_before_it_need_them() {
     let waits = |n| n < SLOTS as u32;
     let mut subject = Subject::new(setup, None, |n| n, there.clone(), waits);
     let (task, gates) = (&mut subject.task, &subject.gates);
-    assert_eq!(settled(task), []);
+    assert_eq!(settled(task), [0; 0]);
     assert_eq!(task.counts().running, 2 * SLOTS);
     gates.fail(failing);
-    assert_eq!(settled(task), []);
+    assert_eq!(settled(task), [0; 0]);
     assert_eq!(
         gates.live(),
         2 * SLOTS - 1,
@@ -559,20 +559,20 @@ fn a_slot_past_a_failure_that_went_to_one_that_returned_is_freed_as_well() {
             let waits = |n| n != 3 && n != 5;
             let mut subject = Subject::new(Setup::new(verb, 2), by, |n| n, 0..6, waits);
             let name = format!("{verb:?}, {order}");
-            assert_eq!(settled(&mut subject.task), [], "{name}");
+            assert_eq!(settled(&mut subject.task), [0; 0], "{name}");
             subject.gates.fail(3);
-            assert_eq!(settled(&mut subject.task), [], "{name}");
+            assert_eq!(settled(&mut subject.task), [0; 0], "{name}");
             for n in [0, 1] {
                 subject.pauses.open(n);
-                assert_eq!(settled(&mut subject.task), [], "{name}");
+                assert_eq!(settled(&mut subject.task), [0; 0], "{name}");
             }
             assert_eq!(subject.gates.running(), [0, 1, 2, 4], "{name}: 5 is gone");
             subject.gates.open(0);
             assert_eq!(settled(&mut subject.task), [0], "{name}");
             subject.pauses.open(4);
-            assert_eq!(settled(&mut subject.task), [], "{name}");
+            assert_eq!(settled(&mut subject.task), [0; 0], "{name}");
             subject.pauses.open(2);
-            assert_eq!(settled(&mut subject.task), [], "{name}");
+            assert_eq!(settled(&mut subject.task), [0; 0], "{name}");
             let went_on = subject.went_on.borrow();
             assert!(went_on.contains(&2), "{name}: only {went_on:?} went on");
         }
@@ -615,10 +615,10 @@ fn past_a_failure_what_it_takes_long_to_find_ready_gets_a_slot() {
             .look_ahead(100_000)
             .handler(handler)
             .spawn_in(&order, &feed, &gates);
-        assert_eq!(settled(&mut task), [], "{verb:?}");
+        assert_eq!(settled(&mut task), [0; 0], "{verb:?}");
         assert_eq!(gates.running(), [0, FAILING, LAST], "{verb:?}");
         gates.fail(FAILING);
-        assert_eq!(settled(&mut task), [], "{verb:?}");
+        assert_eq!(settled(&mut task), [0; 0], "{verb:?}");
         gates.open(0);
         assert_eq!(settled(&mut task), [0], "{verb:?}");
         assert_eq!(gates.running(), [1], "{verb:?}: {LAST} has the slot");
@@ -815,7 +815,7 @@ mod budget {
                 for (order, by) in orders(key) {
                     let setup = Setup::new(verb, 4).partition(|n| n);
                     let mut subject = Subject::new(setup, by, key, 0..=4, |n| n == 0);
-                    assert_eq!(settled(&mut subject.task), []);
+                    assert_eq!(settled(&mut subject.task), [0; 0]);
                     let (gates, feed) = (&subject.gates, &subject.feed);
                     let task = &mut subject.task;
                     let mut done = async |what, happened: &dyn Fn() -> bool| {
@@ -873,7 +873,7 @@ mod budget {
                         .partition(|n| u32::from(n > 0));
                     let there = 0..=200;
                     let mut subject = Subject::new(setup, by, two_hot_groups, there, |n| n == 0);
-                    assert_eq!(settled(&mut subject.task), []);
+                    assert_eq!(settled(&mut subject.task), [0; 0]);
                     let (gates, task) = (&subject.gates, &mut subject.task);
                     let mut done = async |what, turns, happened: &dyn Fn() -> bool| {
                         let turn = || {
@@ -904,7 +904,7 @@ mod budget {
             for (order, by) in orders(|n| n) {
                 let setup = Setup::new(verb, 400).partition(|n| n);
                 let mut subject = Subject::new(setup, by, |n| n, 0..200, |n| n == 0);
-                assert_eq!(settled(&mut subject.task), []);
+                assert_eq!(settled(&mut subject.task), [0; 0]);
                 subject.gates.open_all(1..200);
                 for _ in 0..4 {
                     poll_without_budget(&mut subject.task, false);

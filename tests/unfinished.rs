@@ -34,7 +34,7 @@ fn the_counts_follow_each_item_from_its_arrival_to_its_result() {
             (12, counts(3, 2, 0, 3)),
         ] {
             feed.push(Ok(item));
-            assert_eq!(settled(&mut task), []);
+            assert_eq!(settled(&mut task), [0; 0]);
             assert_eq!(task.counts(), expected, "{verb:?}");
         }
         gates.open(10);
@@ -65,7 +65,7 @@ fn unfinished_offsets_are_exact_through_a_run_the_oldest_first() {
                 .key(|item| item % 9)
                 .offset(|item| item + 1_000)
                 .spawn(&feed, &gates);
-            assert_eq!(task.unfinished(), []);
+            assert_eq!(task.unfinished(), [0; 0]);
             let mut out = 0;
             while !task.has_terminated() {
                 if rng.random() {
@@ -97,7 +97,7 @@ fn unfinished_offsets_are_exact_through_a_run_the_oldest_first() {
                     gates.open(live[rng.random_range(0..live.len())]);
                 }
             }
-            assert_eq!(task.unfinished(), [], "{verb:?}");
+            assert_eq!(task.unfinished(), [0; 0], "{verb:?}");
             assert_eq!(out, 300);
         }
     }

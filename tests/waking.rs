@@ -24,7 +24,7 @@ fn only_what_was_woken_is_polled_and_once() {
     for verb in VERBS {
         let (feed, gates) = (items(0..200), Gates::new(DISTINCT));
         let mut task = Setup::new(verb, 200).key(DISTINCT).spawn(&feed, &gates);
-        assert_eq!(settled(&mut task), []);
+        assert_eq!(settled(&mut task), [0; 0]);
         for item in [0, 62, 63, 64, 127, 199] {
             let waker = gates.waker(item);
             waker.wake_by_ref();
@@ -158,7 +158,7 @@ fn a_handlers_wake_does_not_poll_a_pending_source() {
     for verb in VERBS {
         let (feed, gates) = (items([10, 20]), Gates::default());
         let mut task = Setup::new(verb, 4).spawn(&feed, &gates);
-        assert_eq!(settled(&mut task), []);
+        assert_eq!(settled(&mut task), [0; 0]);
         let polls = feed.polls();
         for _ in 0..5 {
             gates.wake(20);
@@ -179,11 +179,11 @@ fn the_sources_wake_does_not_poll_a_pending_handler() {
     for verb in VERBS {
         let (feed, gates) = (items([10]), Gates::default());
         let mut task = Setup::new(verb, 4).spawn(&feed, &gates);
-        assert_eq!(settled(&mut task), []);
+        assert_eq!(settled(&mut task), [0; 0]);
         for item in [20, 30] {
             feed.push(Ok(item));
             assert!(task.is_woken());
-            assert_eq!(settled(&mut task), []);
+            assert_eq!(settled(&mut task), [0; 0]);
         }
         assert_eq!(gates.running(), [10, 20, 30]);
         assert_eq!(gates.polls(10), 1, "{verb:?}");
@@ -225,15 +225,15 @@ fn a_stale_waker_does_not_poll_the_slots_next_handler() {
                     stale.wake_by_ref();
                     feed.push(Ok(next));
                 }
-                assert_eq!(settled(&mut task), []);
+                assert_eq!(settled(&mut task), [0; 0]);
                 assert_eq!(gates.running(), [next]);
                 stale.wake_by_ref();
-                assert_eq!(settled(&mut task), []);
+                assert_eq!(settled(&mut task), [0; 0]);
                 stale.wake();
                 advance(&mut task);
                 assert_eq!(gates.polls(next), 1, "{verb:?}");
                 gates.wake(next);
-                assert_eq!(settled(&mut task), []);
+                assert_eq!(settled(&mut task), [0; 0]);
                 assert_eq!(gates.polls(next), 2, "{verb:?}: its own waker does");
             }
         }
@@ -256,7 +256,7 @@ fn nor_do_the_wakers_of_several_handlers_that_were_there_before() {
         assert_eq!(gates.running(), [item + 1]);
         for waker in &stale {
             waker.wake_by_ref();
-            assert_eq!(settled(&mut task), []);
+            assert_eq!(settled(&mut task), [0; 0]);
         }
         assert_eq!(gates.polls(item + 1), 1, "nobody woke it");
     }
@@ -458,7 +458,7 @@ fn a_wake_after_the_drop_is_harmless_and_wakes_nobody() {
     for verb in VERBS {
         let (feed, gates) = (items([10, 20]), Gates::default());
         let mut task = Setup::new(verb, 4).spawn(&feed, &gates);
-        assert_eq!(settled(&mut task), []);
+        assert_eq!(settled(&mut task), [0; 0]);
         let stale = [gates.waker(10), gates.waker(20)];
         let mut other = spawn(stream::pending::<()>());
         let counter = Arc::new(Counter::default());
@@ -585,7 +585,7 @@ fn a_thousand_waiters_that_are_ready_at_once_give_way() {
             .look_ahead(50_000)
             .key(|_| 0)
             .spawn(&feed, &gates);
-        assert_eq!(settled(&mut task), []);
+        assert_eq!(settled(&mut task), [0; 0]);
         gates.open_all((0..50_000).rev());
         task.enter(|cx, mut subject| subject.advance(cx));
         assert!(gates.finished().len() < 10_000, "{verb:?}");
