@@ -11,5 +11,6 @@ mod ends;
 mod groups;
 mod log;
 mod reading;
+mod run;
 mod service;
 mod settings;
