@@ -123,7 +123,7 @@
 //! | a member joins or leaves, stops, or is closed | nothing |
 //! | a handler does not finish within `drain_within` | its message |
 //! | the process is killed | what was done since the last commit, and what ran |
-//! | the session expires, for instance because the broker or the process was away for too long | the same |
+//! | the session expires, for instance because the broker or the process was away for too long | the same, by other processes. A partition that comes back to this one repeats only what ran, unless somebody else has committed more |
 //! | a message is stuck, and the process is killed | the same: what is done past the stuck one is in the metadata |
 //! | the metadata does not fit into [`metadata`](Settings::metadata) | also the highest offsets of what is done past the oldest one that is not |
 //!

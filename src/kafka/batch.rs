@@ -5,7 +5,8 @@ use std::sync::Arc;
 use rdkafka::error::KafkaResult;
 use rdkafka::{Offset, TopicPartitionList};
 
-use crate::kafka::{Observer, Partition};
+use crate::kafka::Partition;
+use crate::kafka::shared::Shared;
 use crate::positions::{Commit, Lease};
 
 /// The commits of the leases that have changed.
@@ -36,10 +37,10 @@ impl Batch {
     }
 
     /// The commit was taken.
-    pub(super) fn confirm(&self, observer: &dyn Observer) {
+    pub(super) fn confirm(&self, shared: &Shared) {
         for (lease, commit) in &self.0 {
             lease.confirm(commit);
-            observer.committed(lease.partition(), commit.next);
+            shared.committed(lease, commit.next);
         }
     }
 }

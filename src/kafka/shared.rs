@@ -1,6 +1,6 @@
 //! Shared: what the stream of messages, the driver and the callbacks share.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
@@ -12,8 +12,8 @@ use rdkafka::error::KafkaError;
 
 use crate::kafka::error::is_fatal;
 use crate::kafka::table::Table;
-use crate::kafka::{Error, Observer, Partition, Settings};
-use crate::positions::{Drain, Lease, Limit};
+use crate::kafka::{CommitBy, Error, Observer, Partition, Settings};
+use crate::positions::{Done, Drain, Lease, Limit};
 
 /// What is past the oldest message in flight may be this many times what is in flight.
 const SPAN: usize = 32;
@@ -23,6 +23,8 @@ pub(super) struct Shared {
     pub(super) observer: Arc<dyn Observer>,
     drain: Drain,
     limit: Limit,
+    /// Whether what could not be committed is done all the same. In a transaction it is not.
+    keeps: bool,
     /// Whether the driver has something to do, other than at its beat.
     has_notice: AtomicBool,
     driver: AtomicWaker,
@@ -43,10 +45,20 @@ pub(super) struct State {
     pub(super) driver: DriverState,
     /// What librdkafka waits for an answer to, the oldest first. There is one, unless the assignment was lost.
     pub(super) rebalances: VecDeque<Rebalance>,
+    /// What was done of partitions that were given up, and could not be committed.
+    kept: HashMap<(Arc<str>, i32), Kept>,
     pub(super) failure: Option<Error>,
     /// What became of the end.
     pub(super) outcome: Option<Result<(), Error>>,
     pub(super) has_reader: bool,
+}
+
+/// What is done of a partition, and the broker does not know.
+pub(super) struct Kept {
+    /// The position that the broker had.
+    committed: Option<i64>,
+    pub(super) next: i64,
+    pub(super) done: Done,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -75,6 +87,22 @@ pub(super) enum Rebalance {
     },
 }
 
+impl State {
+    fn keep(&mut self, lease: &Lease<Partition>) {
+        let (Some(commit), Some(slot)) = (lease.commit(), self.table.slot_of(lease)) else {
+            return;
+        };
+        let partition = lease.partition();
+        let place = (Arc::clone(partition.shared_topic()), partition.number());
+        let kept = Kept {
+            committed: slot.committed,
+            next: commit.next,
+            done: commit.done,
+        };
+        self.kept.insert(place, kept);
+    }
+}
+
 impl Shared {
     pub(super) fn new(settings: &Settings) -> Self {
         Self {
@@ -83,12 +111,14 @@ impl Shared {
                 phase: Phase::Reading,
                 driver: DriverState::New,
                 rebalances: VecDeque::new(),
+                kept: HashMap::new(),
                 failure: None,
                 outcome: None,
                 has_reader: false,
             }),
             observer: Arc::clone(&settings.observer),
             drain: settings.drain,
+            keeps: !matches!(settings.commit_by, CommitBy::With(_)),
             limit: Limit {
                 in_flight: settings.in_flight,
                 span: settings.in_flight.saturating_mul(SPAN),
@@ -182,6 +212,9 @@ impl Shared {
         {
             let mut state = self.lock();
             for lease in leases {
+                if self.keeps {
+                    state.keep(lease);
+                }
                 state.table.remove(lease);
             }
             self.changes.fetch_add(1, Ordering::Release);
@@ -189,6 +222,27 @@ impl Shared {
         for lease in leases {
             self.observer.given_up(lease.partition());
         }
+    }
+
+    /// Takes what is done of a partition that begins, if that is more than the broker knows. `committed` is what it knows.
+    pub(super) fn take_kept(
+        &self,
+        topic: &Arc<str>,
+        number: i32,
+        committed: Option<i64>,
+    ) -> Option<Kept> {
+        let kept = self.lock().kept.remove(&(Arc::clone(topic), number))?;
+        // A lower position is one that somebody has set, to read again.
+        let is_later = committed >= kept.committed && committed <= Some(kept.next);
+        is_later.then_some(kept)
+    }
+
+    /// A commit was taken.
+    pub(super) fn committed(&self, lease: &Lease<Partition>, next: i64) {
+        if let Some(slot) = self.lock().table.slot_of(lease) {
+            slot.committed = Some(next);
+        }
+        self.observer.committed(lease.partition(), next);
     }
 
     pub(super) fn drain(&self, leases: &[Arc<Lease<Partition>>]) {

@@ -8,6 +8,7 @@ use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::{Offset, TopicPartitionList};
 
 use crate::kafka::Partition;
+use crate::kafka::shared::Shared;
 use crate::positions::{Done, Lease};
 
 /// Where a partition begins, and what is done past it.
@@ -63,6 +64,15 @@ impl Start {
             Offset::Offset(next) => Some(next),
             _ => None,
         }
+    }
+
+    /// Begins behind what this process has done already, though it could not be committed.
+    pub(super) fn or_kept(mut self, shared: &Shared) -> Self {
+        if let Some(kept) = shared.take_kept(&self.topic, self.number, self.next()) {
+            self.from = Offset::Offset(kept.next);
+            self.done = kept.done;
+        }
+        self
     }
 
     pub(super) fn into_lease(self) -> Arc<Lease<Partition>> {

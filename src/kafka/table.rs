@@ -24,11 +24,14 @@ pub(super) struct Slot {
     pub(super) is_unread: bool,
     /// How many of its messages were left when this was last told.
     pub(super) left: usize,
+    /// The position that the broker has.
+    pub(super) committed: Option<i64>,
 }
 
 impl Slot {
     fn new(lease: Arc<Lease<Partition>>) -> Self {
         Self {
+            committed: lease.next(),
             lease,
             is_full: false,
             is_unread: false,
@@ -50,6 +53,14 @@ impl Table {
         self.topics.get(topic)?.get(&number)
     }
 
+    /// The slot of a lease, if it is still there.
+    pub(super) fn slot_of(&mut self, lease: &Lease<Partition>) -> Option<&mut Slot> {
+        let partition = lease.partition();
+        let slots = self.topics.get_mut(partition.topic())?;
+        let slot = slots.get_mut(&partition.number())?;
+        (slot.lease.partition() == partition).then_some(slot)
+    }
+
     /// Puts in a lease, in place of the one that was there.
     pub(super) fn insert(&mut self, lease: Arc<Lease<Partition>>) {
         let partition = lease.partition();
@@ -62,12 +73,11 @@ impl Table {
     }
 
     pub(super) fn remove(&mut self, lease: &Lease<Partition>) {
-        let partition = lease.partition();
-        let Some(slots) = self.topics.get_mut(partition.topic()) else {
+        if self.slot_of(lease).is_none() {
             return;
-        };
-        let is_there = |slot: &Slot| slot.lease.partition() == partition;
-        if slots.get(&partition.number()).is_some_and(is_there) {
+        }
+        let partition = lease.partition();
+        if let Some(slots) = self.topics.get_mut(partition.topic()) {
             slots.remove(&partition.number());
             self.len -= 1;
             if slots.is_empty() {

@@ -237,7 +237,8 @@ impl<C: ConsumerContext + 'static> Work<C> {
             });
             match self.during(ask).await.unwrap_or(Err(KafkaError::Canceled)) {
                 Ok(committed) => {
-                    known.extend(committed);
+                    let shared = &self.inner.shared;
+                    known.extend(committed.into_iter().map(|start| start.or_kept(shared)));
                     return Some(known);
                 }
                 Err(error) => self.inner.shared.take_error(error),
@@ -328,16 +329,15 @@ impl<C: ConsumerContext + 'static> Work<C> {
         let Some((batch, _)) = self.commit.take() else {
             return;
         };
-        let observer = &*self.inner.shared.observer;
         match answer {
-            Ok(()) => batch.confirm(observer),
+            Ok(()) => batch.confirm(&self.inner.shared),
             Err(refusal) => {
                 let error = refusal.downcast_ref::<KafkaError>();
                 let code = error.and_then(KafkaError::rdkafka_error_code);
                 if code == Some(RDKafkaErrorCode::OffsetMetadataTooLarge) {
                     self.metadata /= 2;
                 }
-                observer.commit_refused(&*refusal);
+                self.inner.shared.observer.commit_refused(&*refusal);
                 self.refused = Some(refusal);
             }
         }

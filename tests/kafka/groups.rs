@@ -6,6 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use ordered_by_group::kafka::rdkafka::config::RDKafkaLogLevel;
+use ordered_by_group::kafka::rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use ordered_by_group::kafka::{CommitBy, Error, Kafka, Settings};
 use tokio::runtime::Builder;
 use tokio::time::timeout;
@@ -13,7 +14,7 @@ use tokio::time::timeout;
 use crate::cluster::{Cluster, LONG};
 use crate::context::Context;
 use crate::log::Log;
-use crate::service::{assign, serve};
+use crate::service::{assign, serve, subscribe};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_consumer_that_is_closed_leaves_the_group_and_the_next_one_goes_on() {
@@ -127,4 +128,72 @@ fn end_without_a_broker(commit_by: CommitBy, is_closed: bool) {
     });
     drop(runtime);
     assert!(start.elapsed() < LONG);
+}
+
+/// The broker no longer knows the member, as after a session that has expired.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn what_runs_of_a_lost_partition_is_dropped_and_what_was_done_is_not_done_again() {
+    let cluster = Cluster::new(&[("orders", 1)]);
+    cluster.produce_distinct("orders", 0, 10).await;
+    let log = Log::new();
+    let settings = Settings::default()
+        .commit_every(Duration::from_secs(60))
+        .observer(log.clone());
+    let mut config = cluster.config();
+    config.set("session.timeout.ms", "3500");
+    let (kafka, _driver) = subscribe(&config, &["orders"], settings);
+    let handled = RefCell::new(Vec::new());
+    let dropped = RefCell::new(0);
+    let work = serve(&kafka, |message| {
+        let offset = message.offset();
+        let is_again = handled.borrow().contains(&offset);
+        handled.borrow_mut().push(offset);
+        if offset == 10 {
+            kafka.stop();
+        }
+        let dropped = &dropped;
+        async move {
+            if offset == 4 && !is_again {
+                let _guard = OnDrop(|| *dropped.borrow_mut() += 1);
+                std::future::pending().await
+            }
+        }
+    });
+    let watch = async {
+        while handled.borrow().len() < 10 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let unknown = RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID;
+        let heartbeat = RDKafkaApiKey::Heartbeat;
+        cluster.mock.request_errors(heartbeat, &[unknown]);
+        log.until("given up").await;
+        cluster.produce_distinct("orders", 0, 1).await;
+    };
+    let both = async { tokio::join!(work, watch) };
+    let (work, ()) = timeout(LONG, both).await.unwrap();
+    work.unwrap();
+    assert_eq!(handled.borrow()[..10], (0..10).collect::<Vec<_>>());
+    assert_eq!(handled.borrow()[10..], [4, 10]);
+    assert_eq!(*dropped.borrow(), 1);
+    kafka.close().await.unwrap();
+    assert_eq!(cluster.committed("orders", 0).0, Some(11));
+    let mut lines = log.lines_of("orders [0]");
+    lines.truncate(4);
+    assert_eq!(
+        lines,
+        [
+            "assigned orders [0]",
+            "fenced orders [0] with 1",
+            "given up orders [0]",
+            "assigned orders [0] at 4",
+        ]
+    );
+}
+
+struct OnDrop<F: FnMut()>(F);
+
+impl<F: FnMut()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
 }
