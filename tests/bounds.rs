@@ -503,3 +503,17 @@ fn a_window_smaller_than_the_slots_panics_at_the_callers_line_with_a_message_tha
     assert_eq!((file, line), (file!(), line!() - 2));
     drop(none().ordered_by_group(|_| 0, 8).look_ahead(8));
 }
+
+#[test]
+fn batches_of_nothing_panic_at_the_callers_line_with_a_message_that_says_so() {
+    let none = || stream::empty::<Result<u32, u32>>();
+    let plain = none().ordered_by_group(|_| 0, 8);
+    let (message, file, line) = panic_of(|| drop(plain.batches(0)));
+    assert!(message.contains("max is 0"), "{message}");
+    assert_eq!((file, line), (file!(), line!() - 2));
+    let tried = none().try_ordered_by_group(|_| 0, 8);
+    let (message, file, line) = panic_of(|| drop(tried.batches(0)));
+    assert!(message.contains("max is 0"), "{message}");
+    assert_eq!((file, line), (file!(), line!() - 2));
+    drop(none().ordered_by_group(|_| 0, 8).batches(1));
+}
