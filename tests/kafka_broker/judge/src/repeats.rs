@@ -1,0 +1,38 @@
+//! Repeats: what was done more than once.
+
+use crate::fault::{Fault, Kind};
+use crate::history::{History, Run};
+
+/// The faults, and how long before it was cut off a process had done the oldest record that was repeated because of it.
+pub(crate) fn judge(history: &History) -> (Vec<Fault>, u64) {
+    let (mut faults, mut oldest) = (Vec::new(), 0);
+    for (record, runs) in history.done() {
+        for pair in runs.windows(2) {
+            let [before, again] = [pair[0], pair[1]];
+            let cut_off = cut_off_between(history, before, again);
+            if let Some(at) = cut_off {
+                oldest = oldest.max(at.saturating_sub(before.end));
+            }
+            faults.push(Fault {
+                kind: match cut_off {
+                    Some(_) => Kind::TwiceCutOff,
+                    None => Kind::TwiceClean,
+                },
+                record: record.clone(),
+                detail: format!(
+                    "done by {} at {}, again by {} at {}",
+                    before.process, before.end, again.process, again.end
+                ),
+            });
+        }
+    }
+    (faults, oldest)
+}
+
+/// When a process was cut off that had done a record, and could not commit it before it was done again.
+fn cut_off_between(history: &History, before: &Run, again: &Run) -> Option<u64> {
+    let cut_off = history.cut_off.get(&before.process)?;
+    let mut cut_off = cut_off.iter();
+    let found = cut_off.find(|(from, until)| *from <= again.start && before.end <= *until);
+    found.map(|(from, _)| *from)
+}
