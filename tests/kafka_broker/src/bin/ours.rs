@@ -1,0 +1,91 @@
+//! The consumer of the module `kafka`.
+#![forbid(unsafe_code)]
+
+use std::future::ready;
+use std::pin::pin;
+use std::time::Duration;
+
+use clap::Parser as _;
+use futures::future::{Either, select};
+use kafka_broker_tests::args::{Args, Drain};
+use kafka_broker_tests::handler::{Handler, record};
+use kafka_broker_tests::stop::terminated;
+use kafka_judge::event::Record;
+use ordered_by_group::kafka::rdkafka::consumer::DefaultConsumerContext;
+use ordered_by_group::kafka::{Error, Kafka, Message, Settings};
+use ordered_by_group::positions;
+use ordered_by_group::prelude::*;
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let args = Args::parse();
+    let handler = &args.handler()?;
+    let stop = terminated()?;
+    let topics = [args.topic.as_str()];
+    let (kafka, driver) = Kafka::subscribe(
+        &args.config(),
+        &topics,
+        DefaultConsumerContext,
+        settings(&args),
+    )?;
+    let driver = tokio::spawn(driver);
+    consume(&kafka, args.slots, handler, stop).await?;
+    kafka.close().await?;
+    driver.await??;
+    Ok(())
+}
+
+/// Handles messages until it is told to stop, or the source fails.
+async fn consume(
+    kafka: &Kafka,
+    slots: usize,
+    handler: &Handler,
+    stop: impl Future<Output = ()> + Unpin,
+) -> Result<(), Error> {
+    let work = kafka
+        .messages()
+        .try_ordered_by_group(|message| message.group(), slots)
+        .offsets(|message| message.position())
+        .partitions(|message| message.partition())
+        .and_then_unordered(|message| async move {
+            let position = message.position();
+            let handled = position.run(|| handler.handle(record_of(&message)));
+            Ok(handled.await)
+        })
+        .try_drive(|(outcome, offset)| {
+            offset.offset().settle(outcome.is_some());
+            ready(Ok(()))
+        });
+    let mut work = pin!(work);
+    match select(work.as_mut(), stop).await {
+        Either::Left((worked, _)) => worked,
+        Either::Right(((), work)) => {
+            kafka.stop();
+            work.await
+        }
+    }
+}
+
+fn record_of(message: &Message<'_>) -> Record {
+    let partition = message.partition();
+    record(
+        message.topic(),
+        partition.number(),
+        message.offset(),
+        message.key(),
+    )
+}
+
+fn settings(args: &Args) -> Settings {
+    let settings = Settings::default()
+        .commit_every(args.commit_every())
+        .metadata(args.metadata)
+        .drain(match args.drain {
+            Drain::Running => positions::Drain::Running,
+            Drain::Admitted => positions::Drain::Admitted,
+        });
+    match args.drain_within {
+        Some(millis) => settings.drain_within(Duration::from_millis(millis)),
+        None => settings,
+    }
+}

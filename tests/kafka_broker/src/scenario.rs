@@ -1,0 +1,34 @@
+//! Scenario: what happens to the members of a group, as functions that return what it came to.
+
+mod broker_away;
+mod come_and_go;
+mod full_window;
+mod stop;
+mod stuck_head;
+
+use std::path::{Path, PathBuf};
+
+pub use self::broker_away::broker_away;
+pub use self::come_and_go::{ComeAndGo, Pace, come_and_go};
+pub use self::full_window::{Meanwhile, full_window};
+pub use self::stop::stop;
+pub use self::stuck_head::stuck_head;
+
+/// The broker and the programs that a scenario is made of.
+#[derive(Clone, Debug)]
+pub struct Cast {
+    pub brokers: String,
+    pub producer: PathBuf,
+    pub member: PathBuf,
+}
+
+impl Cast {
+    fn member_name(&self) -> String {
+        name_of(&self.member)
+    }
+}
+
+fn name_of(program: &Path) -> String {
+    let name = program.file_stem().unwrap_or_default();
+    name.to_string_lossy().into_owned()
+}

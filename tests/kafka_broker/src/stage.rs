@@ -1,0 +1,256 @@
+//! Stage: a topic and a group of its own, the processes that come and go, and what they write down.
+
+mod positions;
+mod process;
+mod progress;
+mod topic;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use kafka_judge::Verdict;
+use kafka_judge::event::What;
+use tempfile::TempDir;
+
+pub use self::positions::Committed;
+use self::positions::Watch;
+use self::process::Process;
+pub use self::progress::Progress;
+use crate::journal::Journal;
+
+/// How often a condition is looked at that is waited for.
+const BEAT: Duration = Duration::from_millis(20);
+
+/// A process that ends when it is asked to has so long.
+const ENDS_WITHIN: Duration = Duration::from_secs(60);
+
+/// Where the processes of one scenario meet.
+///
+/// All of them are killed when it is dropped. The journals are kept if that happens in a panic.
+#[derive(Debug)]
+pub struct Stage {
+    brokers: String,
+    topic: String,
+    partitions: u32,
+    folder: Option<TempDir>,
+    journal: Journal,
+    watch: Watch,
+    progress: Progress,
+    processes: Vec<Process>,
+    started: usize,
+}
+
+impl Stage {
+    /// Makes a topic, and begins to watch what its group commits.
+    pub fn new(brokers: &str, name: &str, partitions: u32) -> Result<Self> {
+        let folder = tempfile::Builder::new()
+            .prefix(&format!("kafka-{name}-"))
+            .tempdir()?;
+        // Like the folder, so that no other run on this broker has it.
+        let unique = folder.path().file_name().unwrap_or_default();
+        let topic = unique.to_string_lossy().into_owned();
+        topic::create(brokers, &topic, partitions)
+            .with_context(|| format!("the topic {topic} cannot be made on {brokers}"))?;
+        let path = |name: &str| folder.path().join(name).with_extension("journal");
+        Ok(Self {
+            journal: Journal::open(&path("stage"))?,
+            watch: Watch::start(brokers, &topic, partitions, &path("positions"))?,
+            progress: Progress::new(folder.path()),
+            brokers: brokers.to_owned(),
+            topic,
+            partitions,
+            folder: Some(folder),
+            processes: Vec::new(),
+            started: 0,
+        })
+    }
+
+    /// Starts a producer with more arguments, and returns its process id.
+    pub fn start_producer(&mut self, program: &Path, args: &[&str]) -> Result<u32> {
+        let partitions = self.partitions.to_string();
+        let args = [&["--partitions", &partitions], args].concat();
+        self.start(program, &args)
+    }
+
+    /// Starts a member of the group with more arguments, and returns its process id.
+    pub fn start_member(&mut self, program: &Path, args: &[&str]) -> Result<u32> {
+        let topic = self.topic.clone();
+        let args = [&["--group", &topic], args].concat();
+        self.start(program, &args)
+    }
+
+    fn start(&mut self, program: &Path, args: &[&str]) -> Result<u32> {
+        let name = program.file_name().unwrap_or_default().to_string_lossy();
+        let path = self.folder()?.join(format!("{name}-{}", self.started));
+        self.started += 1;
+        let common = [
+            "--brokers".into(),
+            OsString::from(&self.brokers),
+            "--topic".into(),
+            OsString::from(&self.topic),
+            "--journal".into(),
+            path.with_extension("journal").into(),
+        ];
+        let args = common.into_iter().chain(args.iter().map(OsString::from));
+        let process = Process::start(program, args, &path.with_extension("stderr"))?;
+        let id = process.id();
+        self.processes.push(process);
+        Ok(id)
+    }
+
+    /// Asks a process to end with SIGTERM, waits for it, and returns how long it took.
+    ///
+    /// # Errors
+    ///
+    /// If it does not end within a minute, or not well.
+    pub fn terminate(&mut self, id: u32) -> Result<Duration> {
+        let begun = Instant::now();
+        let mut process = self.take(id)?;
+        process.terminate()?;
+        loop {
+            if let Some(status) = process.ended()? {
+                self.journal.write_for(id, What::Exited);
+                if !status.success() {
+                    bail!("{process} ended with {status}: {}", process.last_words());
+                }
+                return Ok(begun.elapsed());
+            }
+            if begun.elapsed() > ENDS_WITHIN {
+                bail!("{process} has not ended {ENDS_WITHIN:?} after SIGTERM");
+            }
+            thread::sleep(BEAT);
+        }
+    }
+
+    /// Waits for a process to end by itself.
+    pub fn ended(&mut self, id: u32) -> Result<()> {
+        let mut process = self.take(id)?;
+        let status = process.wait()?;
+        self.journal.write_for(id, What::Exited);
+        if !status.success() {
+            bail!("{process} ended with {status}: {}", process.last_words());
+        }
+        Ok(())
+    }
+
+    /// Kills a process as `kill -9` does.
+    pub fn kill(&mut self, id: u32) -> Result<()> {
+        let mut process = self.take(id)?;
+        // Before, so that nobody is said to overlap with what is dead.
+        self.journal.write_for(id, What::Killed);
+        process.kill()
+    }
+
+    /// Writes down that the broker goes away, or is there again, for a process.
+    pub fn write(&self, id: u32, what: What) {
+        self.journal.write_for(id, what);
+    }
+
+    /// Waits until a condition holds of what was written down so far.
+    ///
+    /// # Errors
+    ///
+    /// If it does not hold in time, or a process ends meanwhile. The error contains `what` is waited for.
+    pub fn until(
+        &mut self,
+        what: &str,
+        within: Duration,
+        mut holds: impl FnMut(&Progress, &Committed) -> bool,
+    ) -> Result<()> {
+        let begun = Instant::now();
+        loop {
+            self.progress.look()?;
+            if holds(&self.progress, &self.watch.committed()) {
+                return Ok(());
+            }
+            for process in &mut self.processes {
+                if let Some(status) = process.ended()? {
+                    let words = process.last_words();
+                    bail!("{process} ended with {status}, waiting until {what}: {words}");
+                }
+            }
+            if begun.elapsed() > within {
+                bail!("waited {within:?} until {what}: {:?}", self.progress);
+            }
+            thread::sleep(BEAT);
+        }
+    }
+
+    /// Waits until a process has done so many records.
+    pub fn until_done_by(&mut self, id: u32, records: usize, within: Duration) -> Result<()> {
+        let what = format!("process {id} has done {records}");
+        self.until(&what, within, |progress, _| progress.done_by(id) >= records)
+    }
+
+    /// Waits until everything that was produced is done.
+    pub fn until_all_done(&mut self, within: Duration) -> Result<()> {
+        self.until("all is done", within, |progress, _| {
+            progress.produced() > 0 && progress.unfinished() == 0
+        })
+    }
+
+    /// Waits until everything that was produced is committed.
+    pub fn until_all_committed(&mut self, within: Duration) -> Result<()> {
+        self.until("all is committed", within, |progress, committed| {
+            let next = committed.values().map(|(next, _)| *next);
+            progress.produced() as i64 == next.sum::<i64>()
+        })
+    }
+
+    /// Returns how many records are produced so far.
+    pub fn produced(&mut self) -> Result<usize> {
+        self.progress.look()?;
+        Ok(self.progress.produced())
+    }
+
+    /// Returns how long a process took from its start to its first handler.
+    pub fn joined_after(&mut self, id: u32) -> Result<Duration> {
+        self.progress.look()?;
+        let process = self.processes.iter().find(|process| process.id() == id);
+        let process = process.context("it has ended")?;
+        let first = self.progress.first_start(id);
+        let first = first.with_context(|| format!("{process} has handled nothing"))?;
+        Ok(Duration::from_nanos(
+            first.saturating_sub(process.started()),
+        ))
+    }
+
+    /// Judges all that was written down. Call it when all processes have ended.
+    pub fn verdict(&mut self) -> Result<Verdict> {
+        if let Some(process) = self.processes.first() {
+            bail!("{process} has not ended");
+        }
+        self.watch.stop()?;
+        let events = kafka_judge::read(self.folder()?)?;
+        kafka_judge::judge(events).map_err(anyhow::Error::msg)
+    }
+
+    fn take(&mut self, id: u32) -> Result<Process> {
+        let mut processes = self.processes.iter();
+        let place = processes.position(|process| process.id() == id);
+        let place = place.with_context(|| format!("there is no process {id}"))?;
+        Ok(self.processes.swap_remove(place))
+    }
+
+    fn folder(&self) -> Result<&Path> {
+        let folder = self.folder.as_ref().context("the folder is gone")?;
+        Ok(folder.path())
+    }
+
+    fn keep(&mut self) -> Option<PathBuf> {
+        self.folder.take().map(TempDir::keep)
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        if thread::panicking()
+            && let Some(folder) = self.keep()
+        {
+            eprintln!("the journals are kept in {}", folder.display());
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! Process: one that was started for a scenario, and is killed when it is dropped.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+
+use anyhow::{Context as _, Result};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::clock;
+
+#[derive(Debug)]
+pub(super) struct Process {
+    name: String,
+    child: Child,
+    started: u64,
+    stderr: PathBuf,
+}
+
+impl Process {
+    pub(super) fn start(
+        program: &Path,
+        args: impl Iterator<Item = OsString>,
+        stderr: &Path,
+    ) -> Result<Self> {
+        let started = clock::now();
+        let child = Command::new(program)
+            .args(args)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(File::create(stderr)?)
+            .spawn()
+            .with_context(|| format!("{} cannot be started", program.display()))?;
+        let name = program.file_name().unwrap_or_default();
+        Ok(Self {
+            name: name.to_string_lossy().into_owned(),
+            child,
+            started,
+            stderr: stderr.to_owned(),
+        })
+    }
+
+    pub(super) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(super) fn started(&self) -> u64 {
+        self.started
+    }
+
+    pub(super) fn terminate(&self) -> Result<()> {
+        kill_process(Pid::from_child(&self.child), Signal::TERM)
+            .with_context(|| format!("{self} cannot be asked to end"))
+    }
+
+    pub(super) fn kill(&mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    pub(super) fn wait(&mut self) -> Result<ExitStatus> {
+        Ok(self.child.wait()?)
+    }
+
+    pub(super) fn ended(&mut self) -> Result<Option<ExitStatus>> {
+        Ok(self.child.try_wait()?)
+    }
+
+    /// The end of what it wrote to its standard error.
+    pub(super) fn last_words(&self) -> String {
+        let words = fs::read_to_string(&self.stderr).unwrap_or_default();
+        let lines = words.lines().rev().take(5).collect::<Vec<_>>();
+        let lines = lines.into_iter().rev().collect::<Vec<_>>();
+        lines.join(" | ")
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Fails only if it has ended already.
+        let _ = self.kill();
+    }
+}
+
+impl fmt::Display for Process {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (process {})", self.name, self.id())
+    }
+}

@@ -1,0 +1,151 @@
+//! Progress: what the journals say so far.
+
+use std::collections::{HashMap, HashSet};
+use std::ffi::OsStr;
+use std::fmt;
+use std::fs::{self, File};
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use kafka_judge::event::{Event, What};
+
+use crate::handler::STUCK;
+
+/// What has been produced and done so far, by whom.
+pub struct Progress {
+    folder: PathBuf,
+    /// How much of each journal has been read.
+    read: HashMap<PathBuf, u64>,
+    produced: HashSet<(i32, i64)>,
+    done: HashSet<(i32, i64)>,
+    processes: HashMap<u32, Process>,
+}
+
+#[derive(Debug, Default)]
+struct Process {
+    first_start: Option<u64>,
+    running: usize,
+    /// Whether the handler of a record with the key [`STUCK`] runs.
+    is_stuck: bool,
+    done: usize,
+    dropped: usize,
+}
+
+impl Progress {
+    pub(super) fn new(folder: &Path) -> Self {
+        Self {
+            folder: folder.to_owned(),
+            read: HashMap::new(),
+            produced: HashSet::new(),
+            done: HashSet::new(),
+            processes: HashMap::new(),
+        }
+    }
+
+    /// Returns how many records were produced.
+    pub fn produced(&self) -> usize {
+        self.produced.len()
+    }
+
+    /// Returns how many records are produced and not done.
+    pub fn unfinished(&self) -> usize {
+        self.produced.difference(&self.done).count()
+    }
+
+    /// Returns how often a process has done a record.
+    pub fn done_by(&self, process: u32) -> usize {
+        self.processes
+            .get(&process)
+            .map_or(0, |process| process.done)
+    }
+
+    /// Returns how many handlers run in a process.
+    pub fn running_in(&self, process: u32) -> usize {
+        self.processes
+            .get(&process)
+            .map_or(0, |process| process.running)
+    }
+
+    /// Returns whether the handler of a record with the key [`STUCK`] runs in a process.
+    pub fn is_stuck(&self, process: u32) -> bool {
+        let process = self.processes.get(&process);
+        process.is_some_and(|process| process.is_stuck)
+    }
+
+    /// Returns how many handlers a process has dropped half-way.
+    pub fn dropped_by(&self, process: u32) -> usize {
+        self.processes
+            .get(&process)
+            .map_or(0, |process| process.dropped)
+    }
+
+    /// Returns when the first handler of a process began.
+    pub fn first_start(&self, process: u32) -> Option<u64> {
+        self.processes.get(&process)?.first_start
+    }
+
+    /// Reads what has been written since.
+    pub(super) fn look(&mut self) -> Result<()> {
+        for entry in fs::read_dir(&self.folder)? {
+            let path = entry?.path();
+            if path.extension() == Some(OsStr::new("journal")) {
+                let lines = self.new_lines(&path)?;
+                for line in lines.lines() {
+                    let event = line.parse::<Event>().map_err(anyhow::Error::msg);
+                    let event = event.with_context(|| format!("{}: {line}", path.display()))?;
+                    self.take(event);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn new_lines(&mut self, path: &Path) -> Result<String> {
+        let read = self.read.entry(path.to_owned()).or_default();
+        let mut file = File::open(path)?;
+        file.seek(SeekFrom::Start(*read))?;
+        let mut text = String::new();
+        file.read_to_string(&mut text)?;
+        let whole = text.rfind('\n').map_or(0, |end| end + 1);
+        text.truncate(whole);
+        *read += whole as u64;
+        Ok(text)
+    }
+
+    fn take(&mut self, event: Event) {
+        let process = self.processes.entry(event.process).or_default();
+        match event.what {
+            What::Produced(record) => {
+                self.produced.insert((record.partition, record.offset));
+            }
+            What::Start(record) => {
+                process.is_stuck |= record.key == STUCK;
+                process.first_start.get_or_insert(event.at);
+                process.running += 1;
+            }
+            What::End(record) => {
+                process.is_stuck &= record.key != STUCK;
+                process.running -= 1;
+                process.done += 1;
+                self.done.insert((record.partition, record.offset));
+            }
+            What::Drop(record) => {
+                process.is_stuck &= record.key != STUCK;
+                process.running -= 1;
+                process.dropped += 1;
+            }
+            What::Position(_) | What::Killed | What::CutOff | What::Reached | What::Exited => {}
+        }
+    }
+}
+
+impl fmt::Debug for Progress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Progress")
+            .field("produced", &self.produced())
+            .field("unfinished", &self.unfinished())
+            .field("processes", &self.processes)
+            .finish_non_exhaustive()
+    }
+}
