@@ -1,5 +1,6 @@
 //! Stage: a topic and a group of its own, the processes that come and go, and what they write down.
 
+mod outputs;
 mod positions;
 mod process;
 mod progress;
@@ -66,6 +67,13 @@ impl Stage {
             processes: Vec::new(),
             started: 0,
         })
+    }
+
+    /// Makes another topic with as many partitions, and returns its name.
+    pub fn add_topic(&self, name: &str) -> Result<String> {
+        let topic = format!("{}-{name}", self.topic);
+        topic::create(&self.brokers, &topic, self.partitions)?;
+        Ok(topic)
     }
 
     /// Starts a producer with more arguments, and returns its process id.
@@ -173,7 +181,11 @@ impl Stage {
                 }
             }
             if begun.elapsed() > within {
-                bail!("waited {within:?} until {what}: {:?}", self.progress);
+                let processes = self.processes.iter();
+                let words = processes.map(|process| format!("{process}: {}", process.last_words()));
+                let words = words.collect::<Vec<_>>();
+                let (progress, committed) = (&self.progress, self.watch.committed());
+                bail!("waited {within:?} until {what}: {progress:?}, {committed:?}, {words:#?}");
             }
             thread::sleep(BEAT);
         }
@@ -225,6 +237,22 @@ impl Stage {
         }
         self.watch.stop()?;
         let events = kafka_judge::read(self.folder()?)?;
+        kafka_judge::judge(events).map_err(anyhow::Error::msg)
+    }
+
+    /// Judges what a reader sees of the outputs: each is to be there once, in the order of its key.
+    pub fn verdict_of_outputs(&mut self, topic: &str) -> Result<Verdict> {
+        self.watch.stop()?;
+        let events = kafka_judge::read(self.folder()?)?;
+        let outputs = outputs::read(&self.brokers, topic, self.partitions)?;
+        // When they were written is not known: before the positions, with which they were committed.
+        let (positions, rest) = events
+            .into_iter()
+            .partition::<Vec<_>, _>(|event| matches!(event.what, What::Position(_)));
+        let produced = rest
+            .into_iter()
+            .filter(|event| matches!(event.what, What::Produced(_)));
+        let events = produced.chain(outputs).chain(positions).collect();
         kafka_judge::judge(events).map_err(anyhow::Error::msg)
     }
 

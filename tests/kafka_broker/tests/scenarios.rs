@@ -13,11 +13,13 @@ use kafka_broker_tests::args::Protocol;
 use kafka_broker_tests::broker::Broker;
 use kafka_broker_tests::outcome::Outcome;
 use kafka_broker_tests::scenario::{
-    Cast, ComeAndGo, Meanwhile, Pace, broker_away, come_and_go, full_window, stop, stuck_head,
+    Cast, ComeAndGo, Meanwhile, Pace, broker_away, come_and_go, exactly_once, full_window, stop,
+    stuck_head,
 };
 use kafka_judge::Kind;
 
 const OURS: &str = env!("CARGO_BIN_EXE_ours");
+const TRANSACTIONAL: &str = env!("CARGO_BIN_EXE_transactional");
 const NAIVE: &str = env!("CARGO_BIN_EXE_naive");
 
 /// A commit each second: what was done before the last one is not repeated. The rest is for a busy machine.
@@ -169,6 +171,18 @@ fn members_go_on_when_the_broker_comes_back() {
     };
     let outcome = print(broker_away(&cast, &broker, Protocol::Range));
     assert_clean(&outcome);
+}
+
+#[test]
+fn outputs_in_transactions_are_there_exactly_once_whenever_a_member_is_killed() {
+    for_each_protocol(|protocol| {
+        let Some(cast) = cast(TRANSACTIONAL) else {
+            return;
+        };
+        let outcome = print(exactly_once(&cast, protocol, cycles()));
+        assert!(outcome.verdict.faults.is_empty(), "{outcome}");
+        assert_eq!(outcome.verdict.uncommitted, 0, "{outcome}");
+    });
 }
 
 /// Judges nothing: it prints the lines to put beside those of the others.

@@ -131,6 +131,14 @@ impl FromStr for Event {
     }
 }
 
+impl FromStr for Record {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        record(&mut text.split_whitespace())
+    }
+}
+
 fn record(fields: &mut SplitWhitespace<'_>) -> Result<Record, String> {
     Ok(Record {
         topic: field(fields, "the topic")?.to_owned(),

@@ -72,8 +72,9 @@ impl Process {
     /// The end of what it wrote to its standard error.
     pub(super) fn last_words(&self) -> String {
         let words = fs::read_to_string(&self.stderr).unwrap_or_default();
-        let lines = words.lines().rev().take(5).collect::<Vec<_>>();
-        let lines = lines.into_iter().rev().collect::<Vec<_>>();
+        let mut lines = words.lines().collect::<Vec<_>>();
+        lines.dedup();
+        let lines = &lines[lines.len().saturating_sub(10)..];
         lines.join(" | ")
     }
 }
