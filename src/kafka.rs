@@ -21,7 +21,7 @@
 //! use ordered_by_group::kafka::{Kafka, Message, Settings};
 //!
 //! async fn handle(order: &Message<'_>) -> Result<(), Box<dyn Error + Send + Sync>> {
-//!     let text = str::from_utf8(order.payload().unwrap_or_default())?;
+//!     let text = std::str::from_utf8(order.payload().unwrap_or_default())?;
 //!     println!("{} at {}: {text}", order.partition(), order.offset());
 //!     Ok(())
 //! }

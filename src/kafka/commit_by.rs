@@ -55,23 +55,60 @@ impl CommitBy {
     /// The future runs in the driver, and must not block its thread: put blocking calls, such as those of a transactional
     /// producer, in `spawn_blocking`.
     ///
+    /// # Exactly once
+    ///
+    /// The offsets are those of what was settled *before* the call. So begin the transaction in this function, and send in it
+    /// the outputs of the messages that the offsets cover, and no others. An output that was sent, but whose message is not
+    /// covered, would be sent twice after a crash. A message is covered if its offset is less than the offset in the list, or
+    /// if [`Done::decode`](crate::positions::Done::decode) of that offset and its metadata contains it.
+    ///
+    /// Until then, keep the outputs in memory: the pipeline puts in the output, and then settles the message. If the
+    /// transaction fails, abort it and keep them; drop those of a partition when it is
+    /// [`given_up`](crate::kafka::Observer::given_up). Metadata must be on, and not be cut:
+    /// [`Settings::metadata`](crate::kafka::Settings::metadata) says how much fits.
+    ///
     /// ```
     /// use std::sync::Arc;
     /// use std::time::Duration;
     ///
+    /// use ordered_by_group::kafka::rdkafka::TopicPartitionList;
+    /// use ordered_by_group::kafka::rdkafka::error::{KafkaError, KafkaResult};
     /// use ordered_by_group::kafka::rdkafka::producer::{BaseProducer, Producer as _};
-    /// use ordered_by_group::kafka::rdkafka::error::KafkaError;
     /// use ordered_by_group::kafka::{CommitBy, Settings};
     ///
-    /// fn settings(producer: Arc<BaseProducer>) -> Settings {
+    /// /// What was handled, and is not committed.
+    /// # #[derive(Default)]
+    /// struct Outputs { /* by partition and offset */ }
+    ///
+    /// impl Outputs {
+    ///     fn send_covered(&self, offsets: &TopicPartitionList, to: &BaseProducer) -> KafkaResult<()> {
+    ///         // ..
+    /// #       let _ = (offsets, to);
+    ///         Ok(())
+    ///     }
+    ///
+    ///     fn remove_covered(&self, offsets: &TopicPartitionList) {
+    ///         // ..
+    /// #       let _ = offsets;
+    ///     }
+    /// }
+    ///
+    /// fn settings(producer: Arc<BaseProducer>, outputs: Arc<Outputs>) -> Settings {
     ///     Settings::default().commit_by(CommitBy::with(move |offsets, group| {
-    ///         let producer = Arc::clone(&producer);
+    ///         let (producer, outputs) = (Arc::clone(&producer), Arc::clone(&outputs));
     ///         async move {
     ///             let committed = tokio::task::spawn_blocking(move || {
-    ///                 let timeout = Duration::from_secs(10);
-    ///                 producer.send_offsets_to_transaction(&offsets, &group, timeout)?;
-    ///                 producer.commit_transaction(timeout)?;
-    ///                 producer.begin_transaction()
+    ///                 let within = Duration::from_secs(10);
+    ///                 producer.begin_transaction()?;
+    ///                 let sent = outputs
+    ///                     .send_covered(&offsets, &producer)
+    ///                     .and_then(|()| producer.send_offsets_to_transaction(&offsets, &group, within))
+    ///                     .and_then(|()| producer.commit_transaction(within));
+    ///                 match &sent {
+    ///                     Ok(()) => outputs.remove_covered(&offsets),
+    ///                     Err(_) => producer.abort_transaction(within)?,
+    ///                 }
+    ///                 sent
     ///             });
     ///             committed.await.unwrap_or(Err(KafkaError::Canceled))
     ///         }

@@ -30,7 +30,9 @@ pub enum Error {
     Fatal(KafkaError),
     /// A message was dropped, and its position was never settled.
     ///
-    /// It is a mistake in the pipeline: see [`settle`](crate::positions::Position::settle).
+    /// It is a mistake in the pipeline: see [`settle`](crate::positions::Position::settle). It also comes if a pipeline was
+    /// dropped with messages in flight, for instance after a failure, and another one was begun with the same consumer: close
+    /// the consumer instead, and begin with a new one.
     Unsettled(Partition),
     /// The driver was dropped, or its task has panicked or was aborted.
     DriverGone,
@@ -101,6 +103,10 @@ fn advice(error: &KafkaError) -> Option<&'static str> {
         RDKafkaErrorCode::InconsistentGroupProtocol => {
             "the other consumers of the group use another partition.assignment.strategy"
         }
+        RDKafkaErrorCode::NotImplemented => {
+            "messages may be compressed in a way that this build of librdkafka does not know: add `rdkafka` to your own \
+             dependencies, with the feature `zstd`"
+        }
         RDKafkaErrorCode::UnsupportedVersion | RDKafkaErrorCode::UnsupportedFeature => {
             "the broker is too old for a setting, such as group.protocol"
         }
@@ -134,6 +140,7 @@ fn is_refusal(code: RDKafkaErrorCode) -> bool {
             | RDKafkaErrorCode::Authentication
             | RDKafkaErrorCode::SaslAuthenticationFailed
             | RDKafkaErrorCode::InconsistentGroupProtocol
+            | RDKafkaErrorCode::NotImplemented
             | RDKafkaErrorCode::UnsupportedVersion
             | RDKafkaErrorCode::UnsupportedFeature
     )

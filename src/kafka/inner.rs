@@ -134,6 +134,9 @@ impl<C: ConsumerContext + 'static> Inner<C> {
         }
         // Under the lock, so that it does not come after a later `resume`.
         let answer = self.consumer.pause(&list_of(&paused));
+        if state.phase > Phase::Reading {
+            paused.clear(); // it is part of the end
+        }
         drop(state);
         match answer {
             Ok(()) => paused

@@ -50,7 +50,6 @@ impl<'a> Message<'a> {
             Some(key) => hasher.write(key),
             None => hasher.write_i64(self.offset()),
         }
-        hasher.write_u8(self.key().is_some().into());
         hasher.finish()
     }
 

@@ -49,7 +49,7 @@ struct State {
     handlers: Sleepers,
     /// Who waits until the lease is drained.
     waiting: Sleepers,
-    /// How many items were dropped without being settled, while the lease neither drained nor was fenced.
+    /// How many items were dropped without being settled.
     #[cfg(feature = "rdkafka")]
     forgotten: usize,
     /// Who waits until the lease holds less.
@@ -65,7 +65,7 @@ pub(crate) struct Load {
     /// How many items were read from the oldest one in flight on.
     pub(crate) span: usize,
     pub(crate) left: usize,
-    /// How many of those that were left nobody has settled, though the lease did not drain.
+    /// How many of those that were left nobody has settled.
     pub(crate) forgotten: usize,
     /// It drains or is fenced.
     pub(crate) is_ending: bool,
@@ -295,7 +295,7 @@ impl<P> Lease<P> {
             }
             state.ledger.settle(number, done);
             #[cfg(feature = "rdkafka")]
-            if is_forgotten && state.drain.is_none() {
+            if is_forgotten {
                 state.forgotten += 1;
             }
             state.waiting_after_item()

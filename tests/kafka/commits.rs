@@ -17,7 +17,7 @@ use tokio::time::timeout;
 
 use crate::cluster::{Cluster, LONG};
 use crate::log::Log;
-use crate::service::{assign, assign_list, serve};
+use crate::service::{assign, assign_list, serve, until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn what_was_done_is_committed_and_the_next_consumer_goes_on_behind_it() {
@@ -148,7 +148,10 @@ async fn the_last_commit_is_tried_three_times() {
         } else {
             let error = end.unwrap_err();
             assert!(matches!(error, Error::LastCommit(_)), "{error:?}");
-            assert!(error.source().is_some());
+            let told = log.lines_of("refused").pop().unwrap();
+            let told = told.strip_prefix("refused ").unwrap();
+            assert_eq!(error.source().unwrap().to_string(), told);
+            assert!(error.to_string().ends_with(told), "{error}");
             assert_eq!(committed, None);
             assert!(driver.await.unwrap().is_err());
         }
@@ -196,11 +199,12 @@ async fn without_metadata_none_is_read_or_written() {
     let settings = Settings::default().metadata(0);
     let (kafka, _driver) = assign(&cluster.config(), &[("orders", 0)], settings);
     let handled = RefCell::new(Vec::new());
+    let last = RefCell::new(None);
     let work = serve(&kafka, |message| {
         handled.borrow_mut().push(message.offset());
         let is_first = message.offset() == 4;
         if message.offset() == 9 {
-            kafka.stop(); // and 4 is left
+            last.replace(Some(message.position()));
         }
         async move {
             if is_first {
@@ -208,8 +212,15 @@ async fn without_metadata_none_is_read_or_written() {
             }
         }
     });
-    let work = timeout(Duration::from_millis(500), work).await;
-    assert!(work.is_err(), "4 is stuck");
+    let all_but_one = until(|| {
+        let last = last.borrow();
+        last.as_ref()
+            .is_some_and(|last| last.lease().in_flight() == 1)
+    });
+    tokio::select! {
+        end = work => panic!("{end:?}"),
+        () = all_but_one => {}
+    }
     kafka.close().await.unwrap();
     assert_eq!(handled.into_inner(), [4, 5, 6, 7, 8, 9]);
     assert_eq!(cluster.committed("orders", 0), (Some(4), String::new()));
@@ -357,12 +368,7 @@ async fn a_function_of_the_user_may_commit() {
         .observer(log.clone());
     let both = [("orders", 0), ("orders", 1)];
     let (kafka, _driver) = assign(&cluster.config(), &both, settings);
-    let handled = RefCell::new(0);
     let work = serve(&kafka, |message| {
-        *handled.borrow_mut() += 1;
-        if *handled.borrow() == 20 {
-            kafka.stop();
-        }
         let is_stuck = message.partition().number() == 1 && message.offset() == 2;
         async move {
             if is_stuck {
@@ -370,11 +376,21 @@ async fn a_function_of_the_user_may_commit() {
             }
         }
     });
-    assert!(timeout(Duration::from_millis(500), work).await.is_err());
+    let done = done_past(2, &[3, 4, 5, 6, 7, 8, 9]);
+    let all_but_one = until(|| {
+        let stored = store.lock().unwrap();
+        stored
+            .get(&0)
+            .is_some_and(|(next, _)| *next == Offset::Offset(10))
+            && stored.get(&1).is_some_and(|(_, text)| *text == done)
+    });
+    tokio::select! {
+        end = work => panic!("{end:?}"),
+        () = all_but_one => {}
+    }
     kafka.close().await.unwrap();
     let stored = store.lock().unwrap().clone();
     assert_eq!(stored[&0], (Offset::Offset(10), String::new()));
-    let done = done_past(2, &[3, 4, 5, 6, 7, 8, 9]);
     assert_eq!(stored[&1], (Offset::Offset(2), done));
     assert_eq!(log.lines_of("away"), ["refused the store is away"]);
     assert_eq!(cluster.committed("orders", 0).0, None);

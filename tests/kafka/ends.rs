@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use crate::cluster::{Cluster, LONG, partitions};
 use crate::context::Context;
 use crate::log::Log;
-use crate::service::{assign, serve};
+use crate::service::{assign, serve, until};
 
 /// All in one group, so that they wait for each other.
 async fn ten_in_a_row() -> Cluster {
@@ -28,7 +28,10 @@ async fn after_a_stop_what_runs_is_finished_and_what_waits_is_left() {
     for (drain, done) in [(Drain::Running, 4), (Drain::Admitted, 10)] {
         let cluster = ten_in_a_row().await;
         let log = Log::new();
-        let settings = Settings::default().drain(drain).observer(log.clone());
+        let settings = Settings::default()
+            .commit_every(Duration::from_secs(60))
+            .drain(drain)
+            .observer(log.clone());
         let (kafka, driver) = assign(&cluster.config(), &[("orders", 0)], settings);
         let handled = RefCell::new(Vec::new());
         // Reads all ten before the fourth is handled.
@@ -71,6 +74,7 @@ async fn what_is_held_elsewhere_is_waited_for_and_then_fenced() {
     let log = Log::new();
     let settings = Settings::default()
         .drain_within(Duration::from_millis(400))
+        .commit_every(Duration::from_secs(60))
         .observer(log.clone());
     let (kafka, _driver) = assign(&cluster.config(), &[("orders", 0)], settings);
     let mut messages = kafka.messages();
@@ -91,7 +95,15 @@ async fn what_is_held_elsewhere_is_waited_for_and_then_fenced() {
     for position in &positions {
         position.settle(true); // too late to count
     }
-    assert_eq!(log.count("fenced orders [0] with 8"), 1);
+    assert_eq!(
+        log.lines_of("orders [0]")[1..],
+        [
+            "draining orders [0] with 8",
+            "fenced orders [0] with 8",
+            "committed orders [0] at 0",
+            "given up orders [0]",
+        ]
+    );
     let (next, metadata) = cluster.committed("orders", 0);
     assert_eq!(next, Some(0));
     let done = ordered_by_group::positions::Done::decode(0, &metadata).unwrap();
@@ -168,13 +180,9 @@ async fn the_users_context_is_called() {
             calls.iter().any(|call| call.starts_with(start))
         };
         let watch = async {
-            while !(has("stats of consumer") && has("commit Ok(()) of 1")) {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
+            until(|| has("stats of consumer") && has("commit Ok(()) of 1")).await;
             cluster.mock.broker_down(-1).unwrap();
-            while !has("error ") {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
+            until(|| has("error ")).await;
             cluster.mock.broker_up(-1).unwrap();
             kafka.stop();
         };

@@ -8,22 +8,21 @@ use std::time::{Duration, Instant};
 use ordered_by_group::kafka::rdkafka::config::RDKafkaLogLevel;
 use ordered_by_group::kafka::rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use ordered_by_group::kafka::{CommitBy, Error, Kafka, Settings};
+use ordered_by_group::positions::Position;
 use tokio::runtime::Builder;
 use tokio::time::timeout;
 
 use crate::cluster::{Cluster, LONG};
 use crate::context::Context;
 use crate::log::Log;
-use crate::service::{assign, serve, subscribe};
+use crate::service::{assign, serve, subscribe, until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_consumer_that_is_closed_leaves_the_group_and_the_next_one_goes_on() {
-    a_closed_consumer_leaves_the_group("range").await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn so_it_does_with_the_cooperative_protocol() {
-    a_closed_consumer_leaves_the_group("cooperative-sticky").await;
+    tokio::join!(
+        a_closed_consumer_leaves_the_group("range"),
+        a_closed_consumer_leaves_the_group("cooperative-sticky"),
+    );
 }
 
 async fn a_closed_consumer_leaves_the_group(protocol: &str) {
@@ -143,13 +142,16 @@ async fn what_runs_of_a_lost_partition_is_dropped_and_what_was_done_is_not_done_
     config.set("session.timeout.ms", "3500");
     let (kafka, _driver) = subscribe(&config, &["orders"], settings);
     let handled = RefCell::new(Vec::new());
-    let dropped = RefCell::new(0);
+    let (dropped, last) = (RefCell::new(0), RefCell::new(None));
     let work = serve(&kafka, |message| {
         let offset = message.offset();
         let is_again = handled.borrow().contains(&offset);
         handled.borrow_mut().push(offset);
         if offset == 10 {
             kafka.stop();
+        }
+        if offset == 9 {
+            last.replace(Some(message.position()));
         }
         let dropped = &dropped;
         async move {
@@ -160,9 +162,13 @@ async fn what_runs_of_a_lost_partition_is_dropped_and_what_was_done_is_not_done_
         }
     });
     let watch = async {
-        while handled.borrow().len() < 10 {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        until(|| {
+            let last = last.borrow();
+            last.as_ref()
+                .is_some_and(|last: &Position<_>| last.lease().in_flight() == 1)
+        })
+        .await;
+        last.replace(None);
         let unknown = RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID;
         let heartbeat = RDKafkaApiKey::Heartbeat;
         cluster.mock.request_errors(heartbeat, &[unknown]);

@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use crate::cluster::{Cluster, LONG, partitions};
 use crate::context::Context;
 use crate::log::Log;
-use crate::service::{assign, serve, subscribe};
+use crate::service::{assign, serve, subscribe, until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn equal_keys_of_a_partition_are_a_group_and_messages_without_a_key_are_free() {
@@ -146,18 +146,18 @@ async fn a_stuck_key_does_not_stop_the_other_partitions() {
             async { Ok(()) }
         });
     let watch = async {
+        log.until("paused orders [0]").await;
+        log.until("committed orders [0] at 0").await;
         log.until("committed orders [1] at 500").await;
-        assert_eq!(log.lines_of("paused orders [0]").len(), 1);
-        assert_eq!(log.count("committed orders [0] at 0"), 1);
-        assert_eq!(log.count("resumed"), 0);
+        assert_eq!(log.count("paused orders [0]"), 1);
+        assert_eq!(log.count("resumed orders [0]"), 0);
         is_open.store(true, Ordering::SeqCst);
         gate.notify_one();
         log.until("committed orders [0] at 500").await;
-        assert!(log.count("resumed orders [0]") > 0);
-        assert_eq!(
-            log.count("paused orders [1]"),
-            log.count("resumed orders [1]")
-        );
+        for partition in ["orders [0]", "orders [1]"] {
+            let [paused, resumed] = ["paused ", "resumed "].map(|what| what.to_owned() + partition);
+            until(|| log.count(&paused) == log.count(&resumed)).await;
+        }
         kafka.stop();
     };
     let (work, ()) = tokio::join!(work, watch);
@@ -257,13 +257,17 @@ async fn a_full_window_keeps_the_client_served_and_pauses_it_after_a_while() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_message_that_is_never_settled_ends_the_stream_with_an_error() {
     let cluster = Cluster::new(&[("orders", 1)]);
-    cluster.produce_distinct("orders", 0, 10).await;
+    cluster.produce_distinct("orders", 0, 1_000).await;
     let (kafka, _driver) = assign(&cluster.config(), &[("orders", 0)], Settings::default());
+    let handled = RefCell::new(0);
     let work = kafka
         .messages()
-        .try_ordered_by_group(|message| message.group(), 16)
+        .try_ordered_by_group(|message| message.group(), 1)
         .offsets(|message| message.position())
-        .and_then_unordered(|_| async { Ok(()) })
+        .and_then_unordered(|_| {
+            *handled.borrow_mut() += 1;
+            async { Ok(()) }
+        })
         .try_drive(|_| async { Ok(()) });
     let error = timeout(LONG, work).await.unwrap().unwrap_err();
     assert!(matches!(error, Error::Unsettled(_)), "{error:?}");
@@ -272,6 +276,8 @@ async fn a_message_that_is_never_settled_ends_the_stream_with_an_error() {
             .to_string()
             .starts_with("a message of orders [0] was dropped without being settled")
     );
+    let handled = handled.into_inner();
+    assert!(handled < 10, "it shows at once: {handled}");
     kafka.close().await.unwrap();
     assert_eq!(cluster.committed("orders", 0).0, Some(0));
 }
@@ -294,7 +300,9 @@ async fn a_message_that_was_left_stalls_its_partition_and_the_observer_is_told()
     let cluster = Cluster::new(&[("orders", 1)]);
     cluster.produce_distinct("orders", 0, 10).await;
     let log = Log::new();
-    let settings = Settings::default().observer(log.clone());
+    let settings = Settings::default()
+        .commit_every(Duration::from_millis(150))
+        .observer(log.clone());
     let (kafka, _driver) = assign(&cluster.config(), &[("orders", 0)], settings);
     let mut messages = kafka.messages();
     for offset in 0..10 {
@@ -302,10 +310,17 @@ async fn a_message_that_was_left_stalls_its_partition_and_the_observer_is_told()
         message.position().settle(![4, 7].contains(&offset));
     }
     log.until("stalled orders [0] by 2").await;
+    for _ in 0..3 {
+        // Longer than the driver waits between two looks.
+        let commits = log.count("committed");
+        cluster.produce_distinct("orders", 0, 1).await;
+        next(&mut messages).await.position().settle(true);
+        log.until_count("committed", commits + 1).await;
+    }
     drop(messages);
     kafka.close().await.unwrap();
     assert_eq!(cluster.committed("orders", 0).0, Some(4));
-    assert!(log.count("stalled") <= 2);
+    assert_eq!(log.count("stalled orders [0] by 2"), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
@@ -340,6 +355,42 @@ async fn a_log_that_has_gone_back_is_read_from_its_start() {
     assert_eq!(handled.into_inner(), (0..10).collect::<Vec<_>>());
     assert_eq!(log.count("went back orders [0] to 0"), 1);
     assert_eq!(cluster.committed("orders", 0).0, Some(10));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn so_it_is_if_that_was_seen_while_nobody_read() {
+    let cluster = Cluster::new(&[("orders", 2)]);
+    for partition in [0, 1] {
+        cluster.produce_distinct("orders", partition, 10).await;
+    }
+    cluster.commit_foreign("orders", 0, 100, b"");
+    let mut config = cluster.config();
+    config.set("statistics.interval.ms", "50");
+    let context = Context::default();
+    let calls = Arc::clone(&context.calls);
+    let list = partitions(&[("orders", 0), ("orders", 1)]);
+    let (kafka, driver) = Kafka::assign(&config, &list, context, Settings::default()).unwrap();
+    let _driver = tokio::spawn(driver);
+    let handled = RefCell::new(Vec::new());
+    // Once a second has passed, as the statistics tell, the driver has read some of both.
+    let has_read_ahead = || calls.lock().unwrap().len() > 20;
+    let work = kafka.run(1, |message| {
+        let place = (message.partition().number(), message.offset());
+        handled.borrow_mut().push(place);
+        if handled.borrow().len() == 20 {
+            kafka.stop();
+        }
+        async {
+            until(has_read_ahead).await;
+            Ok::<_, Error>(())
+        }
+    });
+    timeout(LONG, work).await.unwrap().unwrap();
+    kafka.close().await.unwrap();
+    let mut handled = handled.into_inner();
+    handled.sort_unstable();
+    let all = [0, 1].map(|partition| (0..10).map(move |offset| (partition, offset)));
+    assert!(handled.into_iter().eq(all.into_iter().flatten()));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]

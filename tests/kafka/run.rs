@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use crate::cluster::{Cluster, LONG};
 use crate::log::Log;
-use crate::service::assign;
+use crate::service::{assign, until};
 
 /// The error of a service.
 #[derive(Debug)]
@@ -56,7 +56,7 @@ async fn each_key_is_handled_in_order_and_what_was_handled_is_committed() {
                 .entry(key)
                 .or_default()
                 .push(message.offset());
-            tokio::task::yield_now().await;
+            until(|| *most.borrow() == 4).await;
             *running.borrow_mut() -= 1;
             if is_last {
                 kafka.stop();
@@ -110,4 +110,27 @@ async fn an_error_of_the_consumer_becomes_one_of_the_service() {
         matches!(failure, Failure::Kafka(Error::DriverGone)),
         "{failure:?}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn what_waits_at_a_stop_is_not_committed() {
+    let cluster = Cluster::new(&[("orders", 1)]);
+    cluster.produce("orders", 0, &[Some("a"); 10]).await;
+    let (kafka, _driver) = assign(&cluster.config(), &[("orders", 0)], Settings::default());
+    let work = kafka.run(16, |message| {
+        let kafka = &kafka;
+        async move {
+            let position = message.position();
+            if position.offset() == 3 {
+                while position.lease().in_flight() < 7 {
+                    tokio::task::yield_now().await;
+                }
+                kafka.stop();
+            }
+            Ok::<_, Failure>(())
+        }
+    });
+    timeout(LONG, work).await.unwrap().unwrap();
+    kafka.close().await.unwrap();
+    assert_eq!(cluster.committed("orders", 0), (Some(4), String::new()));
 }

@@ -1,6 +1,7 @@
 //! What most tests run: the pipeline of the documentation.
 
 use std::future::Future;
+use std::time::Duration;
 
 use ordered_by_group::kafka::rdkafka::consumer::{ConsumerContext, DefaultConsumerContext};
 use ordered_by_group::kafka::rdkafka::{ClientConfig, TopicPartitionList};
@@ -8,7 +9,7 @@ use ordered_by_group::kafka::{Error, Kafka, Message, Settings};
 use ordered_by_group::prelude::*;
 use tokio::task::JoinHandle;
 
-use crate::cluster::partitions;
+use crate::cluster::{LONG, partitions};
 
 pub type Driving = JoinHandle<Result<(), Error>>;
 
@@ -55,4 +56,15 @@ where
             async { Ok(()) }
         })
         .await
+}
+
+/// Waits until something is so.
+pub async fn until(mut is_so: impl FnMut() -> bool) {
+    let waits = async {
+        while !is_so() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let in_time = tokio::time::timeout(LONG, waits).await;
+    in_time.expect("it never came to be");
 }
