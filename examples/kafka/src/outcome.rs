@@ -1,0 +1,6 @@
+//! The outcome of a message.
+
+pub enum Outcome {
+    Applied,
+    DeadLetter,
+}
