@@ -62,7 +62,7 @@ impl Cluster {
 
     /// Refuses brokers that do not answer, credentials that they do not take, and topics that do not exist.
     pub async fn check(&self, topics: &[&str]) -> Result<()> {
-        for topic in self.missing(topics).await? {
+        if let Some(topic) = self.missing(topics).await?.first() {
             return Err(refused(format!(
                 "there is no topic {topic} at {}; create it, or publish to it with --publish",
                 self.brokers
