@@ -213,7 +213,7 @@ impl<St, By, Off, P, X> Ordered<St, By, Off, P, X> {
     ///
     /// It exists for `ordered_by_group` alone:
     ///
-    /// ```compile_fail,E0277
+    /// ```compile_fail,E0599
     /// # use futures::stream;
     /// # use ordered_by_group::prelude::*;
     /// stream::iter([1, 2]).ordered_by_groups(|n| [n % 2, 7], 8).batches(10);

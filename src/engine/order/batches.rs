@@ -10,11 +10,6 @@ use crate::engine::sealed::Sealed;
 
 /// An order whose handlers may take several items at once: that of `ordered_by_group`, since there what waits behind an item
 /// has the same key.
-#[diagnostic::on_unimplemented(
-    message = "`batches` needs items of one group, and this order has none",
-    label = "only `ordered_by_group` and `try_ordered_by_group` give batches",
-    note = "with several keys or a relation, what waits behind an item need not be alike"
-)]
 pub trait Gather: Sealed {
     /// The same order, in batches.
     type InBatches;
