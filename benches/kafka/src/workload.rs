@@ -1,0 +1,126 @@
+//! Workloads: which records there are, and what a handler does with one.
+
+use std::time::Duration;
+
+use crate::timer;
+
+/// One row of the tables.
+#[derive(Clone, Debug)]
+pub struct Workload {
+    pub name: String,
+    /// The first word of the name, to choose it by.
+    pub family: &'static str,
+    pub records: Records,
+    pub in_flight: usize,
+    pub cost: Cost,
+}
+
+/// The records of a topic.
+#[derive(Clone, Copy, Debug)]
+pub struct Records {
+    pub family: &'static str,
+    pub count: u64,
+    pub partitions: i32,
+    pub keys: u64,
+    /// At least so many bytes each.
+    pub bytes: usize,
+}
+
+/// How long a handler waits.
+#[derive(Clone, Copy, Debug)]
+pub enum Cost {
+    None,
+    Exactly(Duration),
+    /// Up to 5 ms: the same for the same record in each run.
+    Random,
+}
+
+/// All rows; the small ones for `--test`.
+pub fn workloads(is_test: bool) -> Vec<Workload> {
+    let some = |full, small| if is_test { small } else { full };
+    let mut all = Vec::new();
+    for keys in [10, 20, 1_000] {
+        let records = Records {
+            family: "w1",
+            count: some(10_000, 200),
+            partitions: 1,
+            keys,
+            bytes: 0,
+        };
+        all.push(Workload {
+            name: format!("W1, {keys} keys"),
+            family: "w1",
+            records,
+            in_flight: 16,
+            cost: Cost::Random,
+        });
+    }
+    let costs = [
+        ("no wait", Cost::None),
+        ("100 µs", Cost::Exactly(Duration::from_micros(100))),
+        ("1 ms", Cost::Exactly(Duration::from_millis(1))),
+        ("10 ms", Cost::Exactly(Duration::from_millis(10))),
+    ];
+    for (name, cost) in costs {
+        let records = Records {
+            family: "w2",
+            count: some(25_000, 1_000),
+            partitions: 8,
+            keys: 1_000,
+            bytes: 0,
+        };
+        all.push(Workload {
+            name: format!("W2, {name}"),
+            family: "w2",
+            records,
+            in_flight: 100,
+            cost,
+        });
+    }
+    for in_flight in [16, 1_000] {
+        let records = Records {
+            family: "w3",
+            count: some(500_000, 5_000),
+            partitions: 1,
+            keys: 10_000,
+            bytes: 100,
+        };
+        all.push(Workload {
+            name: format!("W3, {in_flight} in flight"),
+            family: "w3",
+            records,
+            in_flight,
+            cost: Cost::None,
+        });
+    }
+    all
+}
+
+impl Records {
+    /// The topic that holds them. Its name tells them apart from those of a `--test`.
+    pub fn topic(&self) -> String {
+        format!("bench-{}-k{}-{}", self.family, self.keys, self.count)
+    }
+}
+
+impl Cost {
+    pub async fn pay(self, partition: i32, offset: i64) {
+        match self {
+            Self::None => {}
+            Self::Exactly(duration) => timer::sleep(duration).await,
+            Self::Random => {
+                let number = (partition as u64) << 40 | offset as u64;
+                let share = (scrambled(number) >> 11) as f64 / (1_u64 << 53) as f64;
+                timer::sleep(Duration::from_millis(5).mul_f64(share)).await;
+            }
+        }
+    }
+}
+
+/// Steele, Lea and Flood, "Fast splittable pseudorandom number generators" (2014).
+pub fn scrambled(number: u64) -> u64 {
+    let mut z = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
