@@ -5,6 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
+/// Modules with a page of their own that has headings.
+const MODULES: [&str; 2] = ["kafka", "positions"];
+
 /// What users type, and what they must find.
 const FOUND: &[(&str, &str)] = &[
     ("ack", "acknowledgements"),
@@ -150,14 +153,18 @@ fn every_link_to_a_heading_leads_to_one() {
         let text = fs::read_to_string(page_file(&page)).unwrap();
         headings.insert(format!("crate::guide::{page}"), headings_in(&text));
     }
-    let first_page: Vec<_> = first_page();
-    headings.insert("crate".to_string(), headings_in(&first_page.join("\n")));
+    headings.insert("crate".to_string(), headings_in(&first_page().join("\n")));
+    for module in MODULES {
+        let text = module_docs(&format!("{module}.rs")).join("\n");
+        headings.insert(format!("crate::{module}"), headings_in(&text));
+    }
 
     let mut links = 0;
     for (path, text) in files("rs").into_iter().chain(files("md")) {
-        let own = match path.strip_suffix(".md") {
-            Some(page) => format!("crate::guide::{page}"),
-            None => "crate".to_string(),
+        let own = match path.rsplit_once('.') {
+            Some((page, "md")) => format!("crate::guide::{page}"),
+            Some((module, "rs")) if MODULES.contains(&module) => format!("crate::{module}"),
+            _ => "crate".to_string(),
         };
         for link in text.split("](").skip(1) {
             let Some((link, _)) = link.split_once(')') else {
@@ -219,7 +226,11 @@ fn pages() -> Vec<String> {
 }
 
 fn first_page() -> Vec<String> {
-    let text = fs::read_to_string(source().join("lib.rs")).unwrap();
+    module_docs("lib.rs")
+}
+
+fn module_docs(file: &str) -> Vec<String> {
+    let text = fs::read_to_string(source().join(file)).unwrap();
     let lines = text.lines().map_while(|line| line.strip_prefix("//!"));
     lines
         .map(|line| line.strip_prefix(' ').unwrap_or(line).to_string())
