@@ -101,8 +101,9 @@ pub trait Running: FusedStream + Sealed {
     #[doc(hidden)]
     fn poll_advance(self: Pin<&mut Self>, cx: &mut Context<'_>);
 
-    /// The number of items whose handlers have started and not finished: at most `max_parallel`, plus those that wait
-    /// [without a slot](crate::without_slot). With [`batches`](crate::Ordered::batches), each item of a batch counts.
+    /// The number of items whose handlers have started and not finished. There are at most `max_parallel` handlers, plus those
+    /// that wait [without a slot](crate::without_slot); with [`batches`](crate::Ordered::batches), one handler may have many
+    /// items, and each counts.
     ///
     /// ```
     /// use futures::{FutureExt as _, StreamExt as _, stream};

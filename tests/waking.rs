@@ -723,9 +723,17 @@ impl<Fut: Future> Future for Counted<Fut> {
     }
 }
 
+/// Whether the source is read ahead.
+#[derive(Clone, Copy, Debug)]
+enum Ahead {
+    Not,
+    Prefetch,
+    Batches,
+}
+
 /// How many times 1,024 handlers are polled, each of which receives a message from a channel of its own; all messages
 /// are sent before the first poll, or at once when all handlers wait.
-async fn polls_of_ready_receivers(sent_before: bool, unordered: bool) -> usize {
+async fn polls_of_ready_receivers(sent_before: bool, unordered: bool, setting: Ahead) -> usize {
     const HANDLERS: usize = 1_024;
     // With a budget that nobody has spent of.
     tokio::task::yield_now().await;
@@ -744,10 +752,29 @@ async fn polls_of_ready_receivers(sent_before: bool, unordered: bool) -> usize {
         future: Box::pin(async move { receiver.recv().await.unwrap() }),
         polls: Arc::clone(&counted),
     };
-    let mut results: Pin<Box<dyn Stream<Item = ()>>> = if unordered {
-        ordered.then_unordered(handler).map(|_| ()).boxed_local()
-    } else {
-        ordered.then(handler).map(|_| ()).boxed_local()
+    let in_batches = {
+        let handler = handler.clone();
+        move |mut batch: Vec<_>| handler(batch.remove(0))
+    };
+    let mut results: Pin<Box<dyn Stream<Item = ()>>> = match (setting, unordered) {
+        (Ahead::Not, true) => ordered.then_unordered(handler).map(|_| ()).boxed_local(),
+        (Ahead::Not, false) => ordered.then(handler).map(|_| ()).boxed_local(),
+        (Ahead::Prefetch, true) => {
+            let ordered = ordered.prefetch();
+            ordered.then_unordered(handler).map(|_| ()).boxed_local()
+        }
+        (Ahead::Prefetch, false) => {
+            let ordered = ordered.prefetch();
+            ordered.then(handler).map(|_| ()).boxed_local()
+        }
+        (Ahead::Batches, true) => {
+            let ordered = ordered.batches(10);
+            ordered.then_unordered(in_batches).map(|_| ()).boxed_local()
+        }
+        (Ahead::Batches, false) => {
+            let ordered = ordered.batches(10);
+            ordered.then(in_batches).map(|_| ()).boxed_local()
+        }
     };
     let mut send = Some(send);
     if sent_before {
@@ -774,13 +801,15 @@ async fn polls_of_ready_receivers(sent_before: bool, unordered: bool) -> usize {
 #[tokio::test]
 async fn a_thousand_ready_receivers_cost_few_polls_under_tokios_budget() {
     let most = if cfg!(feature = "tokio") { 2 } else { 3 } * 1_024;
-    for sent_before in [true, false] {
-        for unordered in [true, false] {
-            let polls = polls_of_ready_receivers(sent_before, unordered).await;
-            assert!(
-                polls <= most,
-                "{polls} polls, sent before: {sent_before}, unordered: {unordered}"
-            );
+    for setting in [Ahead::Not, Ahead::Prefetch, Ahead::Batches] {
+        for sent_before in [true, false] {
+            for unordered in [true, false] {
+                let polls = polls_of_ready_receivers(sent_before, unordered, setting).await;
+                assert!(
+                    polls <= most,
+                    "{polls} polls, {setting:?}, sent before: {sent_before}, unordered: {unordered}"
+                );
+            }
         }
     }
 }

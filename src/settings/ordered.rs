@@ -171,17 +171,18 @@ impl<St, By, Off, P, X> Ordered<St, By, Off, P, X> {
     /// A batch has one result, in the place and with the offset of its last item. The other items are finished with it and emit
     /// nothing of their own.
     ///
-    /// - A failure counts in the place of the *first* item of the batch. No offset or frontier of a failed batch, or past it, is
-    ///   ever emitted.
+    /// - A failure counts in the place of the *first* item of the batch. In source order, no offset of a failed batch or past it
+    ///   is ever emitted; in completion order, no frontier.
     /// - In completion order, the frontier passes the items of a batch with the result of the batch.
     /// - In source order, results of other groups that stand between the first and the last item of a batch are emitted before
     ///   the result of the batch, and after its handler has finished. So once such an offset is committed, the handler's work is
-    ///   done, but a crash can lose the *result* of the batch. If you do more with results than commit their offsets, use a verb
-    ///   in completion order and commit the frontier.
+    ///   done, but a crash, or a failure of an item in between, can lose the *result* of the batch. If you do more with results
+    ///   than commit their offsets, use a verb in completion order and commit the frontier.
     ///
     /// # Panics
     ///
-    /// Panics if `max` is 0. Any number up to `usize::MAX` is allowed.
+    /// Panics if `max` is 0. Any number up to `usize::MAX` is allowed. A batch is taken, and later finished, in one poll, which
+    /// takes some 20 ns for each of its items.
     ///
     /// ```
     /// use futures::{StreamExt as _, stream};
