@@ -39,6 +39,14 @@ pub struct Args {
     #[arg(long, value_name = "TOPIC")]
     pub dead_letters: Option<String>,
 
+    /// Write the result of each purchase exactly once, to --results; dead letters are still written at least once
+    #[arg(long, requires_all = ["brokers", "results"])]
+    pub transactional: bool,
+
+    /// The topic of the results, for readers with isolation.level=read_committed
+    #[arg(long, value_name = "TOPIC", requires = "transactional")]
+    pub results: Option<String>,
+
     /// How often a remote call that failed is tried again; one call in a hundred fails
     #[arg(long, value_name = "N", default_value = "5", value_parser = clap::value_parser!(u32).range(..=20))]
     pub retries: u32,
@@ -73,6 +81,7 @@ impl Args {
     pub fn topics(&self) -> Vec<&str> {
         let mut topics = vec![self.topic.as_str()];
         topics.extend(self.dead_letters.as_deref());
+        topics.extend(self.results.as_deref());
         topics
     }
 }

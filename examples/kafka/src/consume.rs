@@ -23,8 +23,10 @@ use crate::progress::Progress;
 use crate::quiet::Quiet;
 use crate::refused::Refused;
 use crate::report::Report;
+use crate::results::Results;
 use crate::say::say;
 use crate::stop::asked_to_stop;
+use crate::transactions::Transactions;
 
 const DRAIN_WITHIN: Duration = Duration::from_secs(10);
 
@@ -32,6 +34,8 @@ const DRAIN_WITHIN: Duration = Duration::from_secs(10);
 struct Service {
     customers: Customers,
     dead_letters: DeadLetters,
+    /// `None`: they are only applied.
+    results: Option<Results>,
     retries: u32,
 }
 
@@ -41,15 +45,21 @@ pub async fn consume(args: &Args, cluster: &Cluster, rows: Option<u64>) -> Resul
     if let Some(address) = args.metrics {
         serve_metrics(address, &monitor).await?;
     }
-    let progress = Arc::new(Progress::new(monitor.clone()));
+    let results = Results::default();
+    let progress = Arc::new(Progress::new(monitor.clone(), results.clone()));
     let service = Service {
         customers: Customers::default(),
         dead_letters: DeadLetters::of(args, cluster)?,
+        results: args.transactional.then(|| results.clone()),
         retries: args.retries,
     };
-    let settings = Settings::default()
+    let mut settings = Settings::default()
         .drain_within(DRAIN_WITHIN)
         .observer(Arc::clone(&progress));
+    if let Some(topic) = &args.results {
+        let transactions = Transactions::begin(args, cluster, topic, results).await?;
+        settings = settings.commit_by(transactions.commit_by());
+    }
     let (kafka, driver) = subscribe(args, cluster, settings)?;
     tokio::spawn(driver);
 
@@ -116,6 +126,12 @@ async fn work(
                     .transpose()
             })
             .try_drive(|(outcome, offset)| {
+                if let (Some(results), Some(Outcome::Applied(purchase))) =
+                    (&service.results, &outcome)
+                {
+                    // Before it is settled: a commit that covers it finds it there.
+                    results.push(offset.offset().clone(), *purchase);
+                }
                 // `None`: it was left, because its partition is given up.
                 offset.offset().settle(outcome.is_some());
                 if let Some(outcome) = outcome {
@@ -149,12 +165,15 @@ async fn process(message: &Message<'_>, service: &Service) -> Result<Outcome> {
         Ok(purchase) => {
             let row = message.offset().unsigned_abs() + 1;
             let handled = handle(row, &purchase, &service.customers, service.retries).await;
-            handled.map(|customer| service.customers.put(purchase.customer, customer))
+            handled.map(|customer| {
+                service.customers.put(purchase.customer, customer);
+                purchase
+            })
         }
         Err(reason) => Err(reason),
     };
     match applied {
-        Ok(()) => Ok(Outcome::Applied),
+        Ok(purchase) => Ok(Outcome::Applied(purchase)),
         Err(reason) => {
             service.dead_letters.send(message, &reason).await?;
             Ok(Outcome::DeadLetter)

@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use jiff::civil::Date;
 
+#[derive(Clone, Copy)]
 pub struct Purchase {
     pub date: Date,
     pub customer: u32,

@@ -36,8 +36,10 @@ mod publish;
 mod quiet;
 mod refused;
 mod report;
+mod results;
 mod say;
 mod stop;
+mod transactions;
 
 #[tokio::main(worker_threads = 2)]
 async fn main() -> ExitCode {

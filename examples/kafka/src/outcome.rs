@@ -1,6 +1,8 @@
 //! The outcome of a message.
 
+use crate::decode::Purchase;
+
 pub enum Outcome {
-    Applied,
+    Applied(Purchase),
     DeadLetter,
 }

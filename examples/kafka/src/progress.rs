@@ -12,12 +12,14 @@ use ordered_by_group::kafka::rdkafka::error::KafkaError;
 use ordered_by_group::kafka::{Observer, Partition};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
+use crate::results::Results;
 use crate::say::say;
 
 const PERIOD: Duration = Duration::from_secs(1);
 
 pub struct Progress {
     monitor: Monitor,
+    results: Results,
     state: Mutex<State>,
 }
 
@@ -33,9 +35,10 @@ struct State {
 }
 
 impl Progress {
-    pub fn new(monitor: Monitor) -> Self {
+    pub fn new(monitor: Monitor, results: Results) -> Self {
         Self {
             monitor,
+            results,
             state: Mutex::default(),
         }
     }
@@ -107,6 +110,7 @@ impl Observer for Progress {
     }
 
     fn given_up(&self, partition: &Partition) {
+        self.results.give_up(partition);
         let mut state = self.state();
         state.partitions.remove(&partition.number());
         state.has_changed = true;

@@ -6,6 +6,7 @@ use ordered_by_group::kafka::rdkafka::ClientContext;
 use ordered_by_group::kafka::rdkafka::config::RDKafkaLogLevel;
 use ordered_by_group::kafka::rdkafka::consumer::ConsumerContext;
 use ordered_by_group::kafka::rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use ordered_by_group::kafka::rdkafka::producer::{DeliveryResult, ProducerContext};
 
 /// Remembers why the brokers refuse it, if they do.
 #[derive(Clone, Default)]
@@ -35,3 +36,9 @@ impl ClientContext for Quiet {
 }
 
 impl ConsumerContext for Quiet {}
+
+impl ProducerContext for Quiet {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, _: &DeliveryResult<'_>, (): ()) {}
+}

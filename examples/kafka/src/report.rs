@@ -22,7 +22,7 @@ impl Report {
     pub fn count(&mut self, outcome: &Outcome) {
         self.took = self.began.get_or_insert_with(Instant::now).elapsed();
         match outcome {
-            Outcome::Applied => self.applied += 1,
+            Outcome::Applied(_) => self.applied += 1,
             Outcome::DeadLetter => self.dead_letters += 1,
         }
     }

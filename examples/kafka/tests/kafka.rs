@@ -52,6 +52,11 @@ fn arguments_that_are_wrong_are_refused() {
         (&["--publish"][..], "--brokers"),
         (&["--instance", "a"], "--brokers"),
         (&["--max-parallel", "0"], "--max-parallel"),
+        (
+            &["--brokers", "localhost:9092", "--transactional"],
+            "--results",
+        ),
+        (&["--results", "receipts"], "--transactional"),
         (&["--retries", "21"], "--retries"),
         (&["--metrics", "here"], "--metrics"),
         (
@@ -125,6 +130,7 @@ mod brokers {
     use std::time::{Duration, Instant};
 
     use ordered_by_group::kafka::rdkafka::consumer::{BaseConsumer, Consumer as _};
+    use ordered_by_group::kafka::rdkafka::error::KafkaError;
     use ordered_by_group::kafka::rdkafka::message::Headers as _;
     use ordered_by_group::kafka::rdkafka::{
         ClientConfig, Message as _, Offset, TopicPartitionList,
@@ -155,7 +161,7 @@ mod brokers {
         let Some(cluster) = Cluster::new("shared") else {
             return;
         };
-        let rows = cluster.publish();
+        let rows = cluster.publish(cluster.consumer("1"));
         assert_eq!(rows.len(), 69_659);
 
         let first = Member::start(cluster.consumer("8"));
@@ -199,6 +205,56 @@ mod brokers {
         assert_eq!(again["lost purchases"], "0");
 
         check_dead_letters(&rows, &done, &cluster.records(&cluster.dead_letters()));
+    }
+
+    #[test]
+    fn killed_five_times_it_writes_each_result_once() {
+        let Some(cluster) = Cluster::new("once") else {
+            return;
+        };
+        let results = format!("{}-results", cluster.topic);
+        let once = |max_parallel| {
+            let mut kafka = cluster.consumer(max_parallel);
+            kafka.args(["--transactional", "--results", &results]);
+            kafka
+        };
+        let rows = cluster.publish(once("1"));
+        let member = |max_parallel| {
+            let mut kafka = once(max_parallel);
+            // It ends the transaction that was open at the kill.
+            kafka.args(["--instance", "only"]);
+            Member::start(kafka)
+        };
+        let mut done = 0;
+        for _ in 0..5 {
+            let member = member("8");
+            member.wait_for("a commit", |line| committed(line) > Some(0));
+            member.kill();
+            let before = std::mem::replace(&mut done, cluster.done().len());
+            assert!(before < done, "{before} and then {done} are committed");
+        }
+        assert!(done < rows.len(), "all was done before the last kill");
+        let last = member("64");
+        cluster.wait_until_done(rows.len());
+        let last = last.stop();
+        assert_eq!(last["order violations"], "0");
+        assert_eq!(last["lost purchases"], "0");
+
+        let sound = rows.iter().filter(|row| !row.is_broken());
+        let mut missing: HashMap<_, _> = sound.map(|row| (row.position.name(), row)).collect();
+        let mut last = BTreeMap::new();
+        for result in cluster.records(&results) {
+            let from = &result.headers["from"];
+            let row = missing
+                .remove(from)
+                .unwrap_or_else(|| panic!("{from} is there twice"));
+            let (items, cents) = (row.items(), row.cents());
+            let told = format!("{items} items for ${}.{:02}", cents / 100, cents % 100);
+            assert_eq!((&result.key, &result.payload), (&row.key, &told));
+            let before = last.insert(&row.key, row.position.offset);
+            assert!(before < Some(row.position.offset), "{from} is out of order");
+        }
+        assert!(missing.is_empty(), "{} results are missing", missing.len());
     }
 
     /// Each arrived, in the order of its key, and none again that was committed.
@@ -287,7 +343,7 @@ mod brokers {
         }
 
         /// Publishes the purchases, each tenth of them broken.
-        fn publish(&self) -> Vec<Row> {
+        fn publish(&self, mut kafka: Command) -> Vec<Row> {
             let scratch = tempfile::TempDir::new().unwrap();
             let file = scratch.path().join("purchases.csv");
             let mut content = String::new();
@@ -298,35 +354,35 @@ mod brokers {
                 }
             }
             fs::write(&file, content).unwrap();
-            let published = self
-                .consumer("1")
-                .arg("--publish")
-                .arg("--data")
-                .arg(&file)
-                .output()
-                .unwrap();
+            let published = kafka.arg("--publish").arg("--data").arg(&file).output();
+            let published = published.unwrap();
             assert!(published.status.success(), "{}", stderr(&published));
             let said = format!("published 69,659 rows to {}\n", self.topic);
             assert_eq!(stderr(&published), said);
             self.records(&self.topic)
         }
 
-        /// All records of a topic, in order per partition.
+        /// All records of a topic that are committed, in order per partition.
         fn records(&self, topic: &str) -> Vec<Row> {
             let client = self.client();
             let mut assignment = TopicPartitionList::new();
-            let mut left = 0;
             for partition in 0..PARTITIONS {
-                let (low, high) = client.fetch_watermarks(topic, partition, PATIENCE).unwrap();
-                left += usize::try_from(high - low).unwrap();
                 assignment
                     .add_partition_offset(topic, partition, Offset::Beginning)
                     .unwrap();
             }
             client.assign(&assignment).unwrap();
-            let mut rows = Vec::with_capacity(left);
-            while rows.len() < left {
-                let record = client.poll(PATIENCE).expect("a record").unwrap();
+            let mut rows = Vec::new();
+            let mut ended = HashSet::new();
+            while ended.len() < PARTITIONS as usize {
+                let record = match client.poll(PATIENCE).expect("a record, or an end") {
+                    Ok(record) => record,
+                    Err(KafkaError::PartitionEOF(partition)) => {
+                        ended.insert(partition);
+                        continue;
+                    }
+                    Err(error) => panic!("{error}"),
+                };
                 let headers = record
                     .headers()
                     .into_iter()
@@ -394,6 +450,8 @@ mod brokers {
                 .set("bootstrap.servers", &self.brokers)
                 .set("group.id", &self.topic)
                 .set("enable.auto.commit", "false")
+                .set("enable.partition.eof", "true")
+                .set("isolation.level", "read_committed")
                 .create()
                 .unwrap()
         }
