@@ -1,6 +1,6 @@
 //! A consumer of Kafka: in order per key, many keys at once, across rebalances and restarts (feature `rdkafka`).
 //!
-//! It reads with [`rdkafka`], and adds what the operator needs around it. Each assigned partition is a
+//! It reads with [`rdkafka`](https://docs.rs/rdkafka), and adds what the operator needs around it. Each assigned partition is a
 //! [lease](crate::positions): the consumer commits how far it is done, *and* what is done past that. A rebalance waits until
 //! what runs is finished and committed, so the next owner of a partition begins exactly behind it.
 //!
