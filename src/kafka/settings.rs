@@ -89,6 +89,9 @@ impl Settings {
     /// are settled. It is paused as well at 32 times as many messages past its oldest one in flight. If this consumer has
     /// only one partition, it is never paused.
     ///
+    /// In source order, a message whose result waits for its turn is in flight as well. Set it to at least
+    /// [`look_ahead`](crate::TryOrdered::look_ahead) there, or partitions are paused again and again.
+    ///
     /// Choose it so that several partitions fit into [`look_ahead`](crate::TryOrdered::look_ahead). A pause throws away what
     /// librdkafka has fetched of the partition ahead, so much less than `max_parallel` makes no sense.
     pub fn in_flight(mut self, max: usize) -> Self {
