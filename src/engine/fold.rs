@@ -1029,7 +1029,7 @@ where
     #[cold]
     #[inline(never)]
     fn time_admission(&mut self, arrival: u64, place: Option<usize>) {
-        if let Some(timing) = self.timing() {
+        if let Some(timing) = timing(&mut self.budget, &mut self.tally) {
             timing.admit(arrival);
         }
         if let Some(place) = place {
@@ -1040,7 +1040,7 @@ where
     #[cold]
     #[inline(never)]
     fn time_start(&mut self, place: usize) {
-        if let Some(timing) = self.timing() {
+        if let Some(timing) = timing(&mut self.budget, &mut self.tally) {
             timing.start(place);
         }
     }
@@ -1056,16 +1056,15 @@ where
     #[cold]
     #[inline(never)]
     fn time_finish(&mut self, place: usize) {
-        let is_first = self.budget.needs_clock();
-        let timing = self.tally.watch().and_then(|watch| watch.timing(is_first));
-        if let Some(timing) = timing {
+        if let Some(timing) = timing(&mut self.budget, &mut self.tally) {
             let tickets = std::iter::once(self.run.ticket(place)).chain(self.order.joined(place));
             timing.finish(place, tickets.map(|ticket| self.window.arrival(ticket)));
         }
     }
+}
 
-    fn timing(&mut self) -> Option<&mut Timing> {
-        let is_first = self.budget.needs_clock();
-        self.tally.watch()?.timing(is_first)
-    }
+/// What is timed, apart from what the times are of.
+fn timing<'a>(budget: &mut Budget, tally: &'a mut Tally) -> Option<&'a mut Timing> {
+    let is_first = budget.needs_clock();
+    tally.watch()?.timing(is_first)
 }

@@ -4,6 +4,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use kafka_judge::event::{Record, What};
+use ordered_by_group::kafka;
 use rdkafka::Message;
 use tokio::time::sleep;
 
@@ -82,7 +83,7 @@ impl Drop for Begun<'_> {
 }
 
 /// A record as it goes into the journal.
-pub fn record(topic: &str, partition: i32, offset: i64, key: Option<&[u8]>) -> Record {
+fn record(topic: &str, partition: i32, offset: i64, key: Option<&[u8]>) -> Record {
     Record {
         topic: topic.to_owned(),
         partition,
@@ -96,6 +97,16 @@ pub fn record_of(message: &impl Message) -> Record {
     record(
         message.topic(),
         message.partition(),
+        message.offset(),
+        message.key(),
+    )
+}
+
+/// The same of a message of the module `kafka`.
+pub fn record_of_ours(message: &kafka::Message<'_>) -> Record {
+    record(
+        message.topic(),
+        message.partition().number(),
         message.offset(),
         message.key(),
     )

@@ -7,6 +7,7 @@ mod full_window;
 mod stop;
 mod stuck_head;
 
+use std::env;
 use std::path::{Path, PathBuf};
 
 pub use self::broker_away::broker_away;
@@ -22,6 +23,24 @@ pub struct Cast {
     pub brokers: String,
     pub producer: PathBuf,
     pub member: PathBuf,
+}
+
+/// How many cycles or kills a scenario has, if `KAFKA_CYCLES` does not say otherwise.
+const CYCLES: usize = 6;
+
+/// How many cycles or kills a scenario has.
+///
+/// # Panics
+///
+/// If `KAFKA_CYCLES` is set and is no number from 1 on.
+pub fn cycles() -> usize {
+    let Ok(cycles) = env::var("KAFKA_CYCLES") else {
+        return CYCLES;
+    };
+    match cycles.parse() {
+        Ok(cycles @ 1..) => cycles,
+        _ => panic!("KAFKA_CYCLES={cycles}: give a number from 1 on"),
+    }
 }
 
 impl Cast {

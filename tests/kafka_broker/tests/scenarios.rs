@@ -13,8 +13,8 @@ use kafka_broker_tests::args::Protocol;
 use kafka_broker_tests::broker::Broker;
 use kafka_broker_tests::outcome::Outcome;
 use kafka_broker_tests::scenario::{
-    Cast, ComeAndGo, Meanwhile, Pace, broker_away, come_and_go, exactly_once, full_window, stop,
-    stuck_head,
+    Cast, ComeAndGo, Meanwhile, Pace, broker_away, come_and_go, cycles, exactly_once, full_window,
+    stop, stuck_head,
 };
 use kafka_judge::Kind;
 
@@ -185,23 +185,6 @@ fn outputs_in_transactions_are_there_exactly_once_whenever_a_member_is_killed() 
     });
 }
 
-/// Judges nothing: it prints the lines to put beside those of the others.
-#[test]
-#[ignore = "for comparison only"]
-fn naive_members_in_the_same_scenarios() {
-    let Some(cast) = cast(NAIVE) else { return };
-    for protocol in PROTOCOLS {
-        print(come_and_go(&cast, &play(protocol)));
-    }
-    let slow = ComeAndGo {
-        pace: Pace::Slow,
-        ..play(Protocol::Range)
-    };
-    print(come_and_go(&cast, &slow));
-    print(stuck_head(&cast, false));
-    print(stop(&cast, Protocol::Range));
-}
-
 const PROTOCOLS: [Protocol; 3] = [
     Protocol::Range,
     Protocol::CooperativeSticky,
@@ -275,14 +258,4 @@ fn cast(member: &str) -> Option<Cast> {
         producer: env!("CARGO_BIN_EXE_producer").into(),
         member: member.into(),
     })
-}
-
-fn cycles() -> usize {
-    let Ok(cycles) = env::var("KAFKA_CYCLES") else {
-        return 6;
-    };
-    match cycles.parse() {
-        Ok(cycles @ 1..) => cycles,
-        _ => panic!("KAFKA_CYCLES={cycles}: give a number from 1 on"),
-    }
 }

@@ -8,11 +8,10 @@ use std::time::Duration;
 use clap::Parser as _;
 use futures::future::{Either, select};
 use kafka_broker_tests::args::{Args, Drain};
-use kafka_broker_tests::handler::{Handler, record};
+use kafka_broker_tests::handler::{Handler, record_of_ours};
 use kafka_broker_tests::stop::terminated;
-use kafka_judge::event::Record;
 use ordered_by_group::kafka::rdkafka::consumer::DefaultConsumerContext;
-use ordered_by_group::kafka::{Error, Kafka, Message, Settings};
+use ordered_by_group::kafka::{Error, Kafka, Settings};
 use ordered_by_group::positions;
 use ordered_by_group::prelude::*;
 
@@ -49,7 +48,7 @@ async fn consume(
         .partitions(|message| message.partition())
         .and_then_unordered(|message| async move {
             let position = message.position();
-            let handled = position.run(|| handler.handle(record_of(&message)));
+            let handled = position.run(|| handler.handle(record_of_ours(&message)));
             Ok(handled.await)
         })
         .try_drive(|(outcome, offset)| {
@@ -64,16 +63,6 @@ async fn consume(
             work.await
         }
     }
-}
-
-fn record_of(message: &Message<'_>) -> Record {
-    let partition = message.partition();
-    record(
-        message.topic(),
-        partition.number(),
-        message.offset(),
-        message.key(),
-    )
 }
 
 fn settings(args: &Args) -> Settings {

@@ -1,7 +1,6 @@
 //! A consumer that writes a record for each that it handles, exactly once: outputs and offsets in one transaction.
 #![forbid(unsafe_code)]
 
-use std::mem::take;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -9,7 +8,7 @@ use std::time::Duration;
 use clap::Parser;
 use futures::future::{Either, select};
 use kafka_broker_tests::args::Args;
-use kafka_broker_tests::handler::{Handler, record};
+use kafka_broker_tests::handler::{Handler, record_of_ours};
 use kafka_broker_tests::stop::terminated;
 use kafka_judge::event::Record;
 use ordered_by_group::kafka::rdkafka::consumer::{ConsumerGroupMetadata, DefaultConsumerContext};
@@ -18,7 +17,7 @@ use ordered_by_group::kafka::rdkafka::producer::{
     BaseRecord, DefaultProducerContext, Producer as _, ThreadedProducer,
 };
 use ordered_by_group::kafka::rdkafka::{ClientConfig, Offset, TopicPartitionList};
-use ordered_by_group::kafka::{CommitBy, Error, Kafka, Message, Observer, Partition, Settings};
+use ordered_by_group::kafka::{CommitBy, Error, Kafka, Observer, Partition, Settings};
 use ordered_by_group::positions::{Done, Position};
 use ordered_by_group::prelude::*;
 
@@ -42,6 +41,7 @@ struct Transactional {
 #[derive(Clone, Default)]
 struct Outputs(Arc<Mutex<Vec<Output>>>);
 
+#[derive(Clone)]
 struct Output {
     position: Position<Partition>,
     record: Record,
@@ -88,7 +88,7 @@ async fn consume(
         .offsets(|message| message.position())
         .partitions(|message| message.partition())
         .and_then_unordered(|message| async move {
-            let record = record_of(&message);
+            let record = record_of_ours(&message);
             let handled = message.position().run(|| handler.handle(record.clone()));
             Ok(handled.await.map(|()| record))
         })
@@ -109,16 +109,6 @@ async fn consume(
             work.await
         }
     }
-}
-
-fn record_of(message: &Message<'_>) -> Record {
-    let partition = message.partition();
-    record(
-        message.topic(),
-        partition.number(),
-        message.offset(),
-        message.key(),
-    )
 }
 
 impl Outputs {
@@ -174,20 +164,18 @@ impl Transaction {
         offsets: &TopicPartitionList,
         group: &ConsumerGroupMetadata,
     ) -> KafkaResult<()> {
-        let outputs = take(&mut *self.outputs.lock());
-        let (written, waiting) = outputs
-            .into_iter()
-            .partition::<Vec<_>, _>(|output| is_done(offsets, &output.record));
-        let committed = self.write(&written, offsets, group);
-        let mut outputs = self.outputs.lock();
-        let newer = take(&mut *outputs);
-        if committed.is_err() {
-            // In their order, which is that of each key.
-            outputs.extend(written);
-        }
-        outputs.extend(waiting);
-        outputs.extend(newer);
-        committed
+        let is_written = |output: &Output| is_done(offsets, &output.record);
+        let outputs = self.outputs.lock();
+        let written: Vec<_> = outputs
+            .iter()
+            .filter(|output| is_written(output))
+            .cloned()
+            .collect();
+        drop(outputs);
+        self.write(&written, offsets, group)?;
+        // What has come meanwhile is in none of these offsets.
+        self.outputs.lock().retain(|output| !is_written(output));
+        Ok(())
     }
 
     fn write(
