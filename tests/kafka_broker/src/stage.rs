@@ -199,8 +199,8 @@ impl Stage {
 
     /// Waits until everything that was produced is done.
     pub fn until_all_done(&mut self, within: Duration) -> Result<()> {
-        self.until("all is done", within, |progress, _| {
-            progress.produced() > 0 && progress.unfinished() == 0
+        self.until("all is done", within, |progress, committed| {
+            progress.produced() > 0 && progress.unfinished(committed) == 0
         })
     }
 

@@ -30,7 +30,9 @@ pub fn stuck_head(cast: &Cast, knows: bool) -> Result<Outcome> {
                 let done = Done::decode(*next, text).unwrap_or_default();
                 done.len() == RECORDS as u64
             });
-            progress.unfinished() == 1 && progress.produced() == RECORDS + 1 && (is_known || !knows)
+            progress.unfinished(committed) == 1
+                && progress.produced() == RECORDS + 1
+                && (is_known || !knows)
         },
     )?;
     stage.kill(hangs)?;

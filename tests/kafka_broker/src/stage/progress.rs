@@ -9,8 +9,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use kafka_judge::event::{Event, What};
+use ordered_by_group::positions::Done;
 
 use crate::handler::STUCK;
+use crate::stage::Committed;
 
 /// What has been produced and done so far, by whom.
 pub struct Progress {
@@ -18,18 +20,19 @@ pub struct Progress {
     /// How much of each journal has been read.
     read: HashMap<PathBuf, u64>,
     produced: HashSet<(i32, i64)>,
-    done: HashSet<(i32, i64)>,
     processes: HashMap<u32, Process>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Process {
     first_start: Option<u64>,
     running: usize,
     /// Whether the handler of a record with the key [`STUCK`] runs.
     is_stuck: bool,
-    done: usize,
+    times_done: usize,
+    done: HashSet<(i32, i64)>,
     dropped: usize,
+    is_killed: bool,
 }
 
 impl Progress {
@@ -38,7 +41,6 @@ impl Progress {
             folder: folder.to_owned(),
             read: HashMap::new(),
             produced: HashSet::new(),
-            done: HashSet::new(),
             processes: HashMap::new(),
         }
     }
@@ -48,16 +50,33 @@ impl Progress {
         self.produced.len()
     }
 
-    /// Returns how many records are produced and not done.
-    pub fn unfinished(&self) -> usize {
-        self.produced.difference(&self.done).count()
+    /// Returns how many records are produced, and neither committed nor done by a process that can commit them: what one that
+    /// was killed has done and not committed is done again.
+    pub fn unfinished(&self, committed: &Committed) -> usize {
+        let committed = committed.iter().map(|(partition, (next, text))| {
+            let past_it = Done::decode(*next, text).unwrap_or_default();
+            (*partition, (*next, past_it))
+        });
+        let committed = committed.collect::<HashMap<_, _>>();
+        let is_committed = |(partition, offset): &(i32, i64)| {
+            let position = committed.get(partition);
+            position.is_some_and(|(next, past_it)| offset < next || past_it.contains(*offset))
+        };
+        let is_done = |record: &(i32, i64)| {
+            let mut alive = self.processes.values().filter(|process| !process.is_killed);
+            alive.any(|process| process.done.contains(record))
+        };
+        let unfinished = self.produced.iter();
+        unfinished
+            .filter(|record| !is_done(record) && !is_committed(record))
+            .count()
     }
 
     /// Returns how often a process has done a record.
     pub fn done_by(&self, process: u32) -> usize {
         self.processes
             .get(&process)
-            .map_or(0, |process| process.done)
+            .map_or(0, |process| process.times_done)
     }
 
     /// Returns how many handlers run in a process.
@@ -127,16 +146,28 @@ impl Progress {
             What::End(record) => {
                 process.is_stuck &= record.key != STUCK;
                 process.running -= 1;
-                process.done += 1;
-                self.done.insert((record.partition, record.offset));
+                process.times_done += 1;
+                process.done.insert((record.partition, record.offset));
             }
             What::Drop(record) => {
                 process.is_stuck &= record.key != STUCK;
                 process.running -= 1;
                 process.dropped += 1;
             }
-            What::Position(_) | What::Killed | What::CutOff | What::Reached | What::Exited => {}
+            What::Killed => process.is_killed = true,
+            What::Position(_) | What::CutOff | What::Reached | What::Exited => {}
         }
+    }
+}
+
+impl fmt::Debug for Process {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Process")
+            .field("running", &self.running)
+            .field("done", &self.times_done)
+            .field("dropped", &self.dropped)
+            .field("is_killed", &self.is_killed)
+            .finish_non_exhaustive()
     }
 }
 
@@ -144,7 +175,6 @@ impl fmt::Debug for Progress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Progress")
             .field("produced", &self.produced())
-            .field("unfinished", &self.unfinished())
             .field("processes", &self.processes)
             .finish_non_exhaustive()
     }
