@@ -1,10 +1,7 @@
 //! Message: one record, and its position.
 
 use std::fmt;
-use std::hash::{BuildHasher, Hasher};
-use std::sync::OnceLock;
 
-use foldhash::quality::RandomState;
 use rdkafka::Timestamp;
 use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Message as _, OwnedMessage};
 
@@ -40,17 +37,8 @@ impl<'a> Message<'a> {
     ///
     /// It differs from process to process: do not store it.
     pub fn group(&self) -> u64 {
-        static STATE: OnceLock<RandomState> = OnceLock::new();
         let partition = self.position.partition();
-        let mut hasher = STATE.get_or_init(RandomState::default).build_hasher();
-        hasher.write(partition.topic().as_bytes());
-        hasher.write_u8(0xff);
-        hasher.write_i32(partition.number());
-        match self.key() {
-            Some(key) => hasher.write(key),
-            None => hasher.write_i64(self.offset()),
-        }
-        hasher.finish()
+        partition.hash_message(self.key(), self.offset())
     }
 
     /// Returns the position, for [`offsets`](crate::TryOrdered::offsets) and for

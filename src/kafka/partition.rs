@@ -1,8 +1,10 @@
 //! Partition: which partition of which topic, under which lease.
 
 use std::fmt;
-use std::hash::{Hash, Hasher};
-use std::sync::Arc;
+use std::hash::{BuildHasher as _, Hash, Hasher};
+use std::sync::{Arc, OnceLock};
+
+use foldhash::quality::RandomState;
 
 /// A partition of a topic, from the moment it is assigned to this consumer to the moment it is given up.
 ///
@@ -23,15 +25,30 @@ pub struct Partition {
     topic: Arc<str>,
     number: i32,
     epoch: u64,
+    /// The hash of topic and number, which is part of that of each message.
+    hash: u64,
 }
 
 impl Partition {
     pub(super) fn new(topic: Arc<str>, number: i32, epoch: u64) -> Self {
+        let hash = hash_state().hash_one((&*topic, number));
         Self {
             topic,
             number,
             epoch,
+            hash,
         }
+    }
+
+    /// The hash of a message, by its key or, without one, its offset. It does not depend on the epoch.
+    pub(super) fn hash_message(&self, key: Option<&[u8]>, offset: i64) -> u64 {
+        let mut hasher = hash_state().build_hasher();
+        hasher.write_u64(self.hash);
+        match key {
+            Some(key) => hasher.write(key),
+            None => hasher.write_i64(offset),
+        }
+        hasher.finish()
     }
 
     /// Returns the name of the topic.
@@ -53,6 +70,12 @@ impl Partition {
     pub(super) fn shared_topic(&self) -> &Arc<str> {
         &self.topic
     }
+}
+
+/// One for all messages of the process.
+fn hash_state() -> &'static RandomState {
+    static STATE: OnceLock<RandomState> = OnceLock::new();
+    STATE.get_or_init(RandomState::default)
 }
 
 impl PartialEq for Partition {

@@ -1,6 +1,6 @@
 //! Work: what the driver does.
 
-use std::future::{Future, poll_fn};
+use std::future::{Future, poll_fn, ready};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -319,7 +319,7 @@ impl<C: ConsumerContext + 'static> Work<C> {
         };
         let commit = match batch.list(self.metadata) {
             Ok(list) => commit(&self.inner, list),
-            Err(error) => Box::pin(std::future::ready(Err(Arc::new(error) as Refusal))),
+            Err(error) => Box::pin(ready(Err(refusal(error)))),
         };
         self.commit = Some((batch, commit));
         true
@@ -390,7 +390,11 @@ impl<C: ConsumerContext + 'static> Work<C> {
 
 pub(super) fn no_answer() -> Refusal {
     let timed_out = RDKafkaErrorCode::OperationTimedOut;
-    Arc::new(KafkaError::ConsumerCommit(timed_out))
+    refusal(KafkaError::ConsumerCommit(timed_out))
+}
+
+fn refusal(error: KafkaError) -> Refusal {
+    Arc::new(error)
 }
 
 async fn all_drained(leases: &Leases) {
@@ -414,7 +418,7 @@ fn commit<C: ConsumerContext + 'static>(
             });
             Box::pin(async {
                 let result = committed.await.unwrap_or(Err(KafkaError::Canceled));
-                result.map_err(|error| Arc::new(error) as Refusal)
+                result.map_err(refusal)
             })
         }
         CommitBy::Store => {
@@ -422,15 +426,13 @@ fn commit<C: ConsumerContext + 'static>(
                 let elements = list.elements();
                 elements.iter().try_for_each(|element| element.error())
             });
-            Box::pin(std::future::ready(
-                stored.map_err(|error| Arc::new(error) as Refusal),
-            ))
+            Box::pin(ready(stored.map_err(refusal)))
         }
         CommitBy::With(with) => match inner.consumer.group_metadata() {
             Some(group) => with.call(list, group),
             None => {
                 let error = KafkaError::ConsumerCommit(RDKafkaErrorCode::UnknownGroup);
-                Box::pin(std::future::ready(Err(Arc::new(error) as Refusal)))
+                Box::pin(ready(Err(refusal(error))))
             }
         },
     }
