@@ -147,7 +147,9 @@ impl Stage {
     /// Kills a process as `kill -9` does.
     pub fn kill(&mut self, id: u32) -> Result<()> {
         let mut process = self.take(id)?;
-        // Before, so that nobody is said to overlap with what is dead.
+        // Killed at once, it could end a handler between the line in the journal and its death. And a line after its
+        // death could be so late that another member has begun: that is no overlap.
+        process.freeze()?;
         self.journal.write_for(id, What::Killed);
         process.kill()
     }

@@ -33,7 +33,7 @@ pub enum What {
     Drop(Record),
     /// The broker says that this is the committed position of a partition, asked by one who is no member.
     Position(Position),
-    /// The process is about to be killed, so that it cannot commit what it has done.
+    /// The process is frozen and will be killed: it can neither end a handler nor commit what it has done.
     Killed,
     /// The broker is about to go away, so that the process cannot commit what it has done.
     CutOff,

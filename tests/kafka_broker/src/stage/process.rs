@@ -6,8 +6,8 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
-use anyhow::{Context as _, Result};
-use rustix::process::{Pid, Signal, kill_process};
+use anyhow::{Context as _, Result, ensure};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 
 use crate::clock;
 
@@ -51,10 +51,25 @@ impl Process {
     }
 
     pub(super) fn terminate(&self) -> Result<()> {
-        kill_process(Pid::from_child(&self.child), Signal::TERM)
+        kill_process(self.pid(), Signal::TERM)
             .with_context(|| format!("{self} cannot be asked to end"))
     }
 
+    /// Stops all its threads, and returns when they have stopped: from then on it writes nothing.
+    ///
+    /// # Errors
+    ///
+    /// If it has ended.
+    pub(super) fn freeze(&self) -> Result<()> {
+        kill_process(self.pid(), Signal::STOP)
+            .with_context(|| format!("{self} cannot be frozen"))?;
+        let change = waitpid(Some(self.pid()), WaitOptions::UNTRACED)?;
+        let is_frozen = change.is_some_and(|(_, status)| status.stopped());
+        ensure!(is_frozen, "{self} has ended, and cannot be frozen");
+        Ok(())
+    }
+
+    /// Ends it at once, also if it is frozen.
     pub(super) fn kill(&mut self) -> Result<()> {
         self.child.kill()?;
         self.child.wait()?;
@@ -67,6 +82,10 @@ impl Process {
 
     pub(super) fn ended(&mut self) -> Result<Option<ExitStatus>> {
         Ok(self.child.try_wait()?)
+    }
+
+    fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
     }
 
     /// The end of what it wrote to its standard error.
