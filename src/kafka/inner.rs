@@ -14,6 +14,7 @@ use rdkafka::consumer::{Consumer as _, ConsumerContext, StreamConsumer};
 use rdkafka::message::OwnedMessage;
 
 use crate::kafka::callbacks::{Callbacks, answer_assign, answer_revoke};
+use crate::kafka::pace::enough;
 use crate::kafka::shared::{Phase, Rebalance, Shared};
 use crate::kafka::table::Slot;
 use crate::kafka::{Partition, Settings};
@@ -104,19 +105,70 @@ impl<C: ConsumerContext + 'static> Inner<C> {
         self.pause(|slot| !std::mem::replace(&mut slot.is_unread, true));
     }
 
-    /// Pauses a partition that holds too much, unless it is the only one.
-    pub(super) fn pause_if_full(&self, lease: &Arc<Lease<Partition>>, load: Load) {
-        let limit = self.shared.limit();
-        if load.in_flight < limit.in_flight && load.span < limit.span {
-            return;
+    /// Whether the reader is to wait until a partition holds less. If the partition is known to be slow, it is paused
+    /// instead; if it is the only one, it may hold any amount.
+    pub(super) fn holds_reader(&self, lease: &Lease<Partition>, load: Load) -> bool {
+        if self.shared.limit().has_room_for_more(load) {
+            return false;
         }
-        if self.shared.lock().table.len() < 2 {
-            return;
+        {
+            let mut state = self.shared.lock();
+            let is_only = state.table.len() < 2;
+            match state.table.slot_of(lease) {
+                Some(slot) if !is_only && !slot.is_full => {
+                    slot.is_held = !slot.pace.is_slow();
+                    if slot.is_held {
+                        return true;
+                    }
+                }
+                _ => return false,
+            }
         }
-        self.pause(|slot| {
-            Arc::ptr_eq(&slot.lease, lease) && !std::mem::replace(&mut slot.is_full, true)
-        });
+        self.pause(|slot| *slot.lease.partition() == *lease.partition() && slot.fill());
         self.shared.notify_driver();
+        false
+    }
+
+    /// Whether the reader still waits until the partition holds less. If so, the waker is called when it does.
+    pub(super) fn still_holds_reader(&self, lease: &Lease<Partition>, waker: &Waker) -> bool {
+        // Before it is looked at, since it may be paused in between.
+        self.shared.wake_reader_by(waker);
+        let is_held = |slot: &mut Slot| slot.is_held;
+        let is_held = self.shared.lock().table.slot_of(lease).is_some_and(is_held);
+        if is_held && !lease.poll_room(self.shared.near_limit(), waker) {
+            return true;
+        }
+        if let Some(slot) = self.shared.lock().table.slot_of(lease) {
+            slot.is_held = false;
+        }
+        false
+    }
+
+    /// At each beat: pauses a partition for which the reader waits and that is slow. `true` if the reader waits on.
+    pub(super) fn pause_slow(&self, beat: Duration) -> bool {
+        let near = self.shared.near_limit();
+        let enough = enough(self.shared.limit(), self.shared.low_limit(), beat);
+        let mut is_let_go = false;
+        self.pause(|slot| {
+            let load = slot.lease.load();
+            let is_slow = slot.pace.beat(load.settled, slot.is_held, enough);
+            let was_held = slot.is_held;
+            slot.is_held &= !is_slow && !near.has_room(load);
+            is_let_go |= was_held && !slot.is_held;
+            is_slow && slot.fill()
+        });
+        if is_let_go {
+            self.shared.wake_reader();
+            self.shared.notify_driver();
+        }
+        self.shared.lock().table.slots().any(|slot| slot.is_held)
+    }
+
+    /// The reader has gone.
+    pub(super) fn let_go(&self) {
+        for slot in self.shared.lock().table.slots_mut() {
+            slot.is_held = false;
+        }
     }
 
     /// Pauses the partitions for which a reason is found that was not there before.
@@ -162,6 +214,7 @@ impl<C: ConsumerContext + 'static> Inner<C> {
             slot.is_unread &= !is_read;
             if slot.is_full && (is_only || slot.lease.poll_room(limit, waker)) {
                 slot.is_full = false;
+                slot.pace.resume();
             }
             if was_paused && !slot.is_paused() {
                 resumed.push(slot.lease.partition().clone());

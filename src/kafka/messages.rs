@@ -26,6 +26,8 @@ pub struct Messages<'a, C: ConsumerContext + 'static> {
     inner: &'a Inner<C>,
     stream: MessageStream<'a, Callbacks<C>>,
     last: Option<Last>,
+    /// The partition that holds too much, until it holds less or is paused.
+    full: Option<Arc<Lease<Partition>>>,
     is_over: bool,
 }
 
@@ -45,6 +47,7 @@ impl<'a, C: ConsumerContext + 'static> Messages<'a, C> {
             inner,
             stream: inner.consumer.stream(),
             last: None,
+            full: None,
             is_over: false,
         }
     }
@@ -87,6 +90,20 @@ impl<'a, C: ConsumerContext + 'static> Messages<'a, C> {
         }
     }
 
+    /// Waits while a partition holds too much.
+    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let is_full = |lease: &Arc<_>| self.inner.still_holds_reader(lease, cx.waker());
+        if self.full.as_ref().is_some_and(is_full) {
+            // The end may have come before the waker.
+            return match self.inner.shared.is_over() {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
+            };
+        }
+        self.full = None;
+        Poll::Ready(())
+    }
+
     fn lease_of(&mut self, record: &BorrowedMessage<'_>) -> Option<Arc<Lease<Partition>>> {
         let shared = &self.inner.shared;
         let (topic, number) = (record.topic_ptr() as usize, record.partition());
@@ -123,7 +140,9 @@ impl<'a, C: ConsumerContext + 'static> Messages<'a, C> {
                 None
             }
             Taken::New(position, load) => {
-                self.inner.pause_if_full(lease, load);
+                if self.inner.holds_reader(lease, load) {
+                    self.full = Some(Arc::clone(lease));
+                }
                 Some(Message::new(record, position))
             }
             Taken::Skip => None,
@@ -152,11 +171,12 @@ impl<'a, C: ConsumerContext + 'static> Stream for Messages<'a, C> {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
-        this.inner.shared.count_poll();
         for _ in 0..BUDGET {
+            ready!(this.poll_room(cx));
             if this.inner.shared.is_over() {
                 return Poll::Ready(this.end());
             }
+            this.inner.shared.count_poll();
             let Some((record, offset, lease)) = ready!(this.poll_record(cx)) else {
                 continue;
             };
@@ -178,6 +198,7 @@ impl<C: ConsumerContext + 'static> FusedStream for Messages<'_, C> {
 impl<C: ConsumerContext + 'static> Drop for Messages<'_, C> {
     fn drop(&mut self) {
         self.inner.shared.lock().has_reader = false;
+        self.inner.let_go();
     }
 }
 

@@ -82,18 +82,19 @@ impl Settings {
         self
     }
 
-    /// Sets how many messages of one partition may be handed out and not settled before the partition is paused. The
-    /// default is 512; at least 1.
+    /// Sets how many messages of one partition may be handed out and not settled. The default is 1,024; at least 1.
     ///
-    /// It keeps one partition, with one stuck key, from taking all of the window. The partition is read on when half of them
-    /// are settled. It is paused as well at 32 times as many messages past its oldest one in flight. If this consumer has
-    /// only one partition, it is never paused.
+    /// It keeps one partition, with one stuck key, from taking all of the window. A partition that holds so many is not read
+    /// on. The stream of messages waits until it holds an eighth less. If it is so slow that half of them last for more than
+    /// 500 ms, it is paused instead, and the other partitions are read. They wait for 0.2 s at most, and not at all for a
+    /// partition that was slow before. It is resumed when half of them are settled. The same is done at 32 times as many
+    /// messages past its oldest one in flight. If this consumer has only one partition, there is no limit.
     ///
-    /// In source order, a message whose result waits for its turn is in flight as well. Set it to at least
-    /// [`look_ahead`](crate::TryOrdered::look_ahead) there, or partitions are paused again and again.
+    /// A pause throws away what librdkafka has fetched of the partition ahead, and takes up to `fetch.wait.max.ms` (500 by
+    /// default) to end.
     ///
-    /// Choose it so that several partitions fit into [`look_ahead`](crate::TryOrdered::look_ahead). A pause throws away what
-    /// librdkafka has fetched of the partition ahead, so much less than `max_parallel` makes no sense.
+    /// Choose it so that several partitions fit into [`look_ahead`](crate::TryOrdered::look_ahead). In source order, a message
+    /// whose result waits for its turn is in flight as well, so ten times `max_parallel` is not too much.
     pub fn in_flight(mut self, max: usize) -> Self {
         self.in_flight = max;
         self
@@ -114,7 +115,7 @@ impl Default for Settings {
             drain: Drain::Running,
             drain_within: None,
             metadata: 4_096,
-            in_flight: 512,
+            in_flight: 1_024,
             observer: Arc::new(()),
         }
     }

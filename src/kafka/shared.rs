@@ -142,6 +142,15 @@ impl Shared {
         self.limit
     }
 
+    /// What a partition may hold for the reader to wait for it no longer.
+    pub(super) fn near_limit(&self) -> Limit {
+        let less = |max: usize| (max - max / 8).saturating_sub(1);
+        Limit {
+            in_flight: less(self.limit.in_flight),
+            span: less(self.limit.span),
+        }
+    }
+
     /// What a partition that was paused may hold to be read again.
     pub(super) fn low_limit(&self) -> Limit {
         Limit {
@@ -219,6 +228,7 @@ impl Shared {
             }
             self.changes.fetch_add(1, Ordering::Release);
         }
+        self.wake_reader(); // it may wait for one of them
         for lease in leases {
             self.observer.given_up(lease.partition());
         }

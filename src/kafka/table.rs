@@ -6,6 +6,7 @@ use std::sync::Arc;
 use rdkafka::TopicPartitionList;
 
 use crate::kafka::Partition;
+use crate::kafka::pace::Pace;
 use crate::positions::Lease;
 
 /// The leases, by topic and partition.
@@ -20,6 +21,9 @@ pub(super) struct Slot {
     pub(super) lease: Arc<Lease<Partition>>,
     /// It holds too much.
     pub(super) is_full: bool,
+    /// It holds too much, and is not paused: the reader waits until it holds less.
+    pub(super) is_held: bool,
+    pub(super) pace: Pace,
     /// Nobody reads.
     pub(super) is_unread: bool,
     /// How many of its messages were left when this was last told.
@@ -34,9 +38,17 @@ impl Slot {
             committed: lease.next(),
             lease,
             is_full: false,
+            is_held: false,
+            pace: Pace::default(),
             is_unread: false,
             left: 0,
         }
+    }
+
+    /// It holds too much, and is to be paused. `false` if it was already.
+    pub(super) fn fill(&mut self) -> bool {
+        self.pace.pause();
+        !std::mem::replace(&mut self.is_full, true)
     }
 
     pub(super) fn is_paused(&self) -> bool {

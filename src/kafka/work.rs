@@ -117,7 +117,10 @@ impl<C: ConsumerContext + 'static> Work<C> {
         })
         .await;
         if std::mem::take(&mut self.has_beat) {
-            self.serve();
+            // Whoever waits reads on soon, or the client is paused.
+            if !self.inner.pause_slow(self.beat.period()) {
+                self.serve();
+            }
             self.look_at_leases();
         }
         self.commit_if_due();

@@ -65,6 +65,8 @@ pub(crate) struct Load {
     /// How many items were read from the oldest one in flight on.
     pub(crate) span: usize,
     pub(crate) left: usize,
+    /// How many items were read and are not in flight any more.
+    pub(crate) settled: u64,
     /// How many of those that were left nobody has settled.
     pub(crate) forgotten: usize,
     /// It drains or is fenced.
@@ -78,6 +80,18 @@ pub(crate) struct Load {
 pub(crate) struct Limit {
     pub(crate) in_flight: usize,
     pub(crate) span: usize,
+}
+
+#[cfg(feature = "rdkafka")]
+impl Limit {
+    /// Whether what is held is no more than the limit.
+    pub(crate) fn has_room(self, load: Load) -> bool {
+        load.in_flight <= self.in_flight && load.span <= self.span
+    }
+
+    pub(crate) fn has_room_for_more(self, load: Load) -> bool {
+        load.in_flight < self.in_flight && load.span < self.span
+    }
 }
 
 /// What there is to do with an item of the log.
@@ -383,7 +397,7 @@ impl<P> Lease<P> {
         let waker = waker.clone();
         let _before = {
             let mut state = self.lock();
-            if state.is_fenced || state.has_room(limit) {
+            if state.is_fenced || limit.has_room(state.load()) {
                 return true;
             }
             state.room.replace((limit, waker))
@@ -399,15 +413,11 @@ impl State {
             in_flight: self.in_flight(),
             span: self.ledger.span(),
             left: self.ledger.left(),
+            settled: self.ledger.settled(),
             forgotten: self.forgotten,
             is_ending: self.drain.is_some() || self.is_fenced,
             is_fenced: self.is_fenced,
         }
-    }
-
-    #[cfg(feature = "rdkafka")]
-    fn has_room(&self, limit: Limit) -> bool {
-        self.ledger.in_flight() <= limit.in_flight && self.ledger.span() <= limit.span
     }
 
     fn in_flight(&self) -> usize {
@@ -429,7 +439,7 @@ impl State {
         if self
             .room
             .as_ref()
-            .is_some_and(|(limit, _)| self.has_room(*limit))
+            .is_some_and(|(limit, _)| limit.has_room(self.load()))
         {
             let room = self.room.take().map(|(_, waker)| waker);
             waiting = ToWake::new(waiting.into_wakers().chain(room).collect());

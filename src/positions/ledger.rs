@@ -112,6 +112,12 @@ impl Ledger {
         self.items.len()
     }
 
+    /// How many items were read and are not in flight any more.
+    #[cfg(feature = "rdkafka")]
+    pub(super) fn settled(&self) -> u64 {
+        self.first + (self.items.len() - self.in_flight) as u64
+    }
+
     pub(super) fn left(&self) -> usize {
         self.left
     }

@@ -1,4 +1,4 @@
-//! What is read, and what is paused.
+//! What is read.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -98,90 +98,6 @@ async fn a_pipeline_of_borrowed_messages_can_be_spawned() {
     });
     timeout(LONG, service).await.unwrap().unwrap().unwrap();
     assert_eq!(cluster.committed("orders", 0).0, Some(10));
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn a_stuck_key_does_not_stop_the_other_partitions() {
-    let cluster = Cluster::new(&[("orders", 2)]);
-    cluster.produce("orders", 0, &[Some("stuck"); 500]).await;
-    cluster.produce_distinct("orders", 1, 500).await;
-    let log = Log::new();
-    let settings = Settings::default()
-        .in_flight(10)
-        .commit_every(Duration::from_millis(20))
-        .observer(log.clone());
-    let both = [("orders", 0), ("orders", 1)];
-    let (kafka, _driver) = assign(&cluster.config(), &both, settings);
-    let (gate, is_open) = (Notify::new(), AtomicBool::new(false));
-    let most_waiting = RefCell::new(0);
-    // The window has room for a few more than those that wait for the stuck one.
-    let work = kafka
-        .messages()
-        .inspect(|message| {
-            let message = message.as_ref().unwrap();
-            if message.partition().number() == 0 {
-                let waiting = message.position().lease().in_flight();
-                let mut most = most_waiting.borrow_mut();
-                *most = waiting.max(*most);
-            }
-        })
-        .try_ordered_by_group(|message| message.group(), 4)
-        .look_ahead(20)
-        .offsets(|message| message.position())
-        .partitions(|message| message.partition())
-        .and_then_unordered(|message| {
-            let (gate, is_open) = (&gate, &is_open);
-            async move {
-                let is_stuck = message.partition().number() == 0 && message.offset() == 0;
-                let handled = message.position().run(|| async {
-                    while is_stuck && !is_open.load(Ordering::SeqCst) {
-                        gate.notified().await;
-                    }
-                });
-                Ok(handled.await)
-            }
-        })
-        .try_drive(|(outcome, offset)| {
-            offset.offset().settle(outcome.is_some());
-            async { Ok(()) }
-        });
-    let watch = async {
-        log.until("paused orders [0]").await;
-        log.until("committed orders [0] at 0").await;
-        log.until("committed orders [1] at 500").await;
-        assert_eq!(log.count("paused orders [0]"), 1);
-        assert_eq!(log.count("resumed orders [0]"), 0);
-        is_open.store(true, Ordering::SeqCst);
-        gate.notify_one();
-        log.until("committed orders [0] at 500").await;
-        for partition in ["orders [0]", "orders [1]"] {
-            let [paused, resumed] = ["paused ", "resumed "].map(|what| what.to_owned() + partition);
-            until(|| log.count(&paused) == log.count(&resumed)).await;
-        }
-        kafka.stop();
-    };
-    let (work, ()) = tokio::join!(work, watch);
-    work.unwrap();
-    assert_eq!(most_waiting.into_inner(), 10);
-    kafka.close().await.unwrap();
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn the_only_partition_is_not_paused() {
-    let cluster = Cluster::new(&[("orders", 1)]);
-    cluster.produce("orders", 0, &[Some("hot"); 100]).await;
-    let log = Log::new();
-    let settings = Settings::default().in_flight(2).observer(log.clone());
-    let (kafka, _driver) = assign(&cluster.config(), &[("orders", 0)], settings);
-    let work = serve(&kafka, |message| {
-        if message.offset() == 99 {
-            kafka.stop();
-        }
-        tokio::task::yield_now()
-    });
-    timeout(LONG, work).await.unwrap().unwrap();
-    kafka.close().await.unwrap();
-    assert_eq!(log.count("paused"), 0);
 }
 
 /// With three seconds of no reading. The client is served all the same: statistics come, and the broker's requests are met.
