@@ -1,7 +1,7 @@
 //! Lease: one partition, from the moment it is given to a process to the moment it is given up.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
@@ -38,6 +38,12 @@ pub struct Lease<P> {
     epoch: u64,
     /// The same as in the state, to be seen without the lock.
     is_fenced: AtomicBool,
+    /// No handler may start any more: it is fenced, or drains what runs. Set under the lock, before the handlers are counted.
+    is_closed: AtomicBool,
+    /// How many handlers `run` has started that still exist. Raised before `is_closed` is looked at.
+    handlers: AtomicUsize,
+    /// Somebody waits, or has waited, until the lease is drained. Set under the lock, before the handlers are counted.
+    is_awaited: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -45,8 +51,8 @@ struct State {
     ledger: Ledger,
     drain: Option<Drain>,
     is_fenced: bool,
-    /// The handlers that `run` has started and that still exist. They are woken by the fence.
-    handlers: Sleepers,
+    /// The handlers that await something. They are woken by the fence.
+    asleep: Sleepers,
     /// Who waits until the lease is drained.
     waiting: Sleepers,
     /// How many items were dropped without being settled.
@@ -133,11 +139,14 @@ impl<P> Lease<P> {
             partition: partition(epoch),
             epoch,
             is_fenced: AtomicBool::new(false),
+            is_closed: AtomicBool::new(false),
+            handlers: AtomicUsize::new(0),
+            is_awaited: AtomicBool::new(false),
             state: Mutex::new(State {
                 ledger: Ledger::new(next, done),
                 drain: None,
                 is_fenced: false,
-                handlers: Sleepers::default(),
+                asleep: Sleepers::default(),
                 waiting: Sleepers::default(),
                 #[cfg(feature = "rdkafka")]
                 forgotten: 0,
@@ -249,6 +258,9 @@ impl<P> Lease<P> {
         if state.drain != Some(Drain::Running) {
             state.drain = Some(how);
         }
+        if how == Drain::Running {
+            self.is_closed.store(true, Ordering::SeqCst);
+        }
     }
 
     /// Waits until nothing of this lease is in flight, and no handler that [`run`](Position::run) has started is left.
@@ -280,11 +292,12 @@ impl<P> Lease<P> {
             let mut state = self.lock();
             state.is_fenced = true;
             self.is_fenced.store(true, Ordering::Release);
-            let handlers = ToWake::new(state.handlers.take_all());
-            (handlers, state.waiting_if_drained())
+            self.is_closed.store(true, Ordering::SeqCst);
+            let handlers = ToWake::new(state.asleep.take_all());
+            (handlers, self.waiting_if_drained(&mut state))
         };
         handlers.wake();
-        waiting.wake();
+        wake(waiting);
     }
 
     pub(super) fn is_fenced(&self) -> bool {
@@ -312,44 +325,49 @@ impl<P> Lease<P> {
             if is_forgotten {
                 state.forgotten += 1;
             }
-            state.waiting_after_item()
+            self.waiting_after_item(&mut state)
         };
-        waiting.wake();
+        wake(waiting);
     }
 
-    /// The key of a handler that may start now.
-    pub(super) fn start_handler(&self) -> Option<usize> {
-        let mut state = self.lock();
-        let may_start = !state.is_fenced && state.drain != Some(Drain::Running);
-        may_start.then(|| state.handlers.enter())
+    /// Whether a handler may start. If so, it must be [ended](Self::end_handler).
+    pub(super) fn start_handler(&self) -> bool {
+        self.handlers.fetch_add(1, Ordering::SeqCst);
+        let may_start = !self.is_closed.load(Ordering::SeqCst);
+        if !may_start {
+            self.end_handler(None);
+        }
+        may_start
     }
 
-    /// Has the fence wake a handler. `false` if it has come already.
-    pub(super) fn wake_by_fence(&self, handler: usize, waker: Waker) -> bool {
+    /// Has the fence wake a handler, which is given a key when it first sleeps. `false` if the fence has come already.
+    pub(super) fn wake_by_fence(&self, key: &mut Option<usize>, waker: Waker) -> bool {
         let _before = {
             let mut state = self.lock();
             if state.is_fenced {
                 return false;
             }
-            state.handlers.sleep(handler, waker)
+            let key = *key.get_or_insert_with(|| state.asleep.enter());
+            state.asleep.sleep(key, waker)
         };
         true
     }
 
-    pub(super) fn end_handler(&self, handler: usize) {
-        let (_waker, waiting) = {
-            let mut state = self.lock();
-            let waker = state.handlers.leave(handler);
-            (waker, state.waiting_if_drained())
-        };
-        waiting.wake();
+    pub(super) fn end_handler(&self, key: Option<usize>) {
+        let _waker = key.map(|key| self.lock().asleep.leave(key));
+        let is_last = self.handlers.fetch_sub(1, Ordering::SeqCst) == 1;
+        if is_last && self.is_awaited.load(Ordering::SeqCst) {
+            let waiting = self.waiting_if_drained(&mut self.lock());
+            wake(waiting);
+        }
     }
 
     /// Whether the lease is drained. If not, the waker is called when it is.
     pub(super) fn poll_drained(&self, key: &mut Option<usize>, waker: Waker) -> bool {
         let _before = {
             let mut state = self.lock();
-            if state.is_drained() {
+            self.is_awaited.store(true, Ordering::SeqCst);
+            if self.is_drained(&state) {
                 return true;
             }
             let key = *key.get_or_insert_with(|| state.waiting.enter());
@@ -360,6 +378,26 @@ impl<P> Lease<P> {
 
     pub(super) fn wait_no_more(&self, key: usize) {
         let _waker = self.lock().waiting.leave(key);
+    }
+
+    fn is_drained(&self, state: &State) -> bool {
+        state.in_flight() == 0 && self.handlers.load(Ordering::SeqCst) == 0
+    }
+
+    /// Who is to be woken now that an item is settled.
+    fn waiting_after_item(&self, state: &mut State) -> Option<ToWake> {
+        #[cfg(feature = "rdkafka")]
+        if let Some(room) = state.take_room() {
+            let waiting = self.waiting_if_drained(state);
+            let waiting = waiting.into_iter().flat_map(ToWake::into_wakers);
+            return Some(ToWake::new(waiting.chain([room]).collect()));
+        }
+        self.waiting_if_drained(state)
+    }
+
+    fn waiting_if_drained(&self, state: &mut State) -> Option<ToWake> {
+        let is_awaited = !state.waiting.is_empty();
+        (is_awaited && self.is_drained(state)).then(|| ToWake::new(state.waiting.take_all()))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -427,31 +465,12 @@ impl State {
         self.ledger.in_flight()
     }
 
-    fn is_drained(&self) -> bool {
-        self.in_flight() == 0 && self.handlers.is_empty()
-    }
-
-    /// Who is to be woken now that an item is settled.
-    fn waiting_after_item(&mut self) -> ToWake {
-        #[cfg_attr(not(feature = "rdkafka"), allow(unused_mut))]
-        let mut waiting = self.waiting_if_drained();
-        #[cfg(feature = "rdkafka")]
-        if self
-            .room
-            .as_ref()
-            .is_some_and(|(limit, _)| limit.has_room(self.load()))
-        {
-            let room = self.room.take().map(|(_, waker)| waker);
-            waiting = ToWake::new(waiting.into_wakers().chain(room).collect());
-        }
-        waiting
-    }
-
-    fn waiting_if_drained(&mut self) -> ToWake {
-        if !self.is_drained() {
-            return ToWake::new(Vec::new());
-        }
-        ToWake::new(self.waiting.take_all())
+    /// Who waits until the lease holds less, if it does.
+    #[cfg(feature = "rdkafka")]
+    fn take_room(&mut self) -> Option<Waker> {
+        let (limit, _) = self.room.as_ref()?;
+        let has_room = limit.has_room(self.load());
+        self.room.take_if(|_| has_room).map(|(_, waker)| waker)
     }
 }
 
@@ -468,6 +487,10 @@ impl ToWake {
     fn wake(mut self) {
         self.0.by_ref().for_each(Waker::wake);
     }
+}
+
+fn wake(waiting: Option<ToWake>) {
+    waiting.into_iter().for_each(ToWake::wake);
 }
 
 impl Drop for ToWake {

@@ -27,7 +27,8 @@ pub struct Leased<P, F> {
 /// A handler that the lease knows of.
 struct Running<P> {
     position: Position<P>,
-    key: usize,
+    /// Under which the lease has its waker.
+    key: Option<usize>,
     /// What the fence wakes, if it is anything.
     waker: Option<Waker>,
 }
@@ -67,10 +68,9 @@ impl<P, F: Future> Future for Leased<P, F> {
 
 impl<P> Running<P> {
     fn start(position: &Position<P>) -> Option<Self> {
-        let key = position.lease().start_handler()?;
-        Some(Self {
+        position.lease().start_handler().then(|| Self {
             position: position.clone(),
-            key,
+            key: None,
             waker: None,
         })
     }
@@ -85,7 +85,8 @@ impl<P> Running<P> {
             return true;
         }
         self.waker = Some(waker.clone());
-        self.position.lease().wake_by_fence(self.key, waker.clone())
+        let lease = self.position.lease();
+        lease.wake_by_fence(&mut self.key, waker.clone())
     }
 }
 
