@@ -184,8 +184,10 @@ impl Shared {
         self.closer.register(waker);
     }
 
+    /// Called by the one reader.
     pub(super) fn count_poll(&self) {
-        self.polls.fetch_add(1, Ordering::Relaxed);
+        let polls = self.polls.load(Ordering::Relaxed);
+        self.polls.store(polls + 1, Ordering::Relaxed);
     }
 
     pub(super) fn polls(&self) -> u64 {
