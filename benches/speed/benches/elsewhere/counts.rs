@@ -1,6 +1,5 @@
 //! What is counted beside time: polls and wakes, by a probe around the same work; sleeps and CPU time, by the kernel.
 
-use std::fs;
 use std::future::{Future, poll_fn};
 use std::ops::{Add, Sub};
 use std::pin::pin;
@@ -9,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Wake, Waker};
 
 use crate::answers;
+use crate::threads::Used;
 
 #[derive(Clone, Copy)]
 pub enum Event {
@@ -132,42 +132,14 @@ pub struct Threads {
     pub answers: Used,
 }
 
-#[derive(Clone, Copy, Default)]
-pub struct Used {
-    /// How often a thread went to sleep.
-    pub sleeps: f64,
-    /// How long threads ran, in nanoseconds.
-    pub cpu: f64,
-}
-
 impl Threads {
     /// So far. Zero where there is no `/proc`.
     pub fn now() -> Self {
-        let mut threads = Self::default();
-        for task in fs::read_dir("/proc/self/task")
-            .into_iter()
-            .flatten()
-            .flatten()
-        {
-            let read = |name| fs::read_to_string(task.path().join(name)).unwrap_or_default();
-            let used = match read("comm").trim() == answers::NAME {
-                true => &mut threads.answers,
-                false => &mut threads.ours,
-            };
-            let (status, times) = (read("status"), read("schedstat"));
-            let sleeps = status
-                .lines()
-                .find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
-            used.sleeps += number(sleeps);
-            used.cpu += number(times.split_whitespace().next());
+        Self {
+            ours: Used::so_far(|name| name != answers::NAME),
+            answers: Used::so_far(|name| name == answers::NAME),
         }
-        threads
     }
-}
-
-fn number(text: Option<&str>) -> f64 {
-    text.and_then(|text| text.trim().parse().ok())
-        .unwrap_or(0.0)
 }
 
 impl Add for Threads {
@@ -181,17 +153,6 @@ impl Add for Threads {
     }
 }
 
-impl Add for Used {
-    type Output = Self;
-
-    fn add(self, more: Self) -> Self {
-        Self {
-            sleeps: self.sleeps + more.sleeps,
-            cpu: self.cpu + more.cpu,
-        }
-    }
-}
-
 impl Sub for Threads {
     type Output = Self;
 
@@ -199,17 +160,6 @@ impl Sub for Threads {
         Self {
             ours: self.ours - before.ours,
             answers: self.answers - before.answers,
-        }
-    }
-}
-
-impl Sub for Used {
-    type Output = Self;
-
-    fn sub(self, before: Self) -> Self {
-        Self {
-            sleeps: self.sleeps - before.sleeps,
-            cpu: self.cpu - before.cpu,
         }
     }
 }

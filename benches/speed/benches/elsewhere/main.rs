@@ -12,6 +12,8 @@ mod contender;
 mod counts;
 #[path = "../../../contenders/processor.rs"]
 mod processor;
+#[path = "../../../contenders/threads.rs"]
+mod threads;
 
 use std::env;
 use std::time::{Duration, Instant};
