@@ -9,17 +9,16 @@ use crate::threads::Used;
 #[derive(Clone, Copy)]
 pub struct Counts {
     used: Used,
-    /// How often a worker went to sleep, or to look after timers and sockets.
-    parks: f64,
     tasks: Tasks,
 }
 
 /// Of all tasks of the runtime. Zero if it does not count.
 #[derive(Clone, Copy, Default)]
 struct Tasks {
+    /// How often one was put in a queue, and so polled later.
     polls: f64,
-    /// How often one was put in a queue.
-    wakes: f64,
+    /// How many of these polls came right after whoever woke it, on the same worker.
+    at_once: f64,
     /// How many a worker took from another.
     steals: f64,
 }
@@ -27,16 +26,14 @@ struct Tasks {
 impl Counts {
     /// The columns of [`cells`](Self::cells).
     #[cfg(tokio_unstable)]
-    pub const HEADINGS: &str = "sleeps / 1,000 | preempted / 1,000 | parks / 1,000 | polls / item | wakes / item | steals / 1,000";
+    pub const HEADINGS: &str =
+        "sleeps / 1,000 | preempted / 1,000 | task polls / item | at once | stolen / item";
     #[cfg(not(tokio_unstable))]
-    pub const HEADINGS: &str = "sleeps / 1,000 | preempted / 1,000 | parks / 1,000";
+    pub const HEADINGS: &str = "sleeps / 1,000 | preempted / 1,000";
 
     pub fn so_far(runtime: &Runtime) -> Self {
-        let metrics = runtime.metrics();
-        let workers = 0..metrics.num_workers();
         Self {
             used: Used::so_far(|_| true),
-            parks: workers.map(|n| metrics.worker_park_count(n) as f64).sum(),
             tasks: Tasks::so_far(runtime),
         }
     }
@@ -52,12 +49,14 @@ impl Counts {
         let mut cells = vec![
             per_1000(|this: &Self| this.used.sleeps),
             per_1000(|this| this.used.preemptions),
-            per_1000(|this| this.parks),
         ];
         if cfg!(tokio_unstable) {
-            cells.push(format!("{:.3}", per_item(|this| this.tasks.polls)));
-            cells.push(format!("{:.3}", per_item(|this| this.tasks.wakes)));
-            cells.push(per_1000(|this| this.tasks.steals));
+            let figures: [fn(&Self) -> f64; 3] = [
+                |this| this.tasks.polls,
+                |this| this.tasks.at_once,
+                |this| this.tasks.steals,
+            ];
+            cells.extend(figures.map(|figure| format!("{:.2}", per_item(figure))));
         }
         cells.join(" | ")
     }
@@ -68,14 +67,17 @@ impl Tasks {
     fn so_far(runtime: &Runtime) -> Self {
         let metrics = runtime.metrics();
         let mut tasks = Self {
-            wakes: metrics.remote_schedule_count() as f64,
+            polls: metrics.remote_schedule_count() as f64,
             ..Self::default()
         };
+        let mut from_queue = 0;
         for worker in 0..metrics.num_workers() {
-            tasks.polls += metrics.worker_poll_count(worker) as f64;
-            tasks.wakes += metrics.worker_local_schedule_count(worker) as f64;
+            tasks.polls += metrics.worker_local_schedule_count(worker) as f64;
             tasks.steals += metrics.worker_steal_count(worker) as f64;
+            // It leaves out what comes from the worker's slot for the task that was woken last.
+            from_queue += metrics.worker_poll_count(worker);
         }
+        tasks.at_once = tasks.polls - from_queue as f64;
         tasks
     }
 
@@ -91,10 +93,9 @@ impl Sub for Counts {
     fn sub(self, before: Self) -> Self {
         Self {
             used: self.used - before.used,
-            parks: self.parks - before.parks,
             tasks: Tasks {
                 polls: self.tasks.polls - before.tasks.polls,
-                wakes: self.tasks.wakes - before.tasks.wakes,
+                at_once: self.tasks.at_once - before.tasks.at_once,
                 steals: self.tasks.steals - before.tasks.steals,
             },
         }

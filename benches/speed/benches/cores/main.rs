@@ -2,8 +2,8 @@
 //! the other, in the same round.
 //!
 //! Handlers compute, so that nothing can be gained by waiting. The contenders take turns, and another one begins in each
-//! round. Sleeps, preemptions and CPU time are what the kernel says of the timed runs, parks what the runtime says. With
-//! `RUSTFLAGS="--cfg tokio_unstable"` the runtime also counts polls, wakes and steals.
+//! round. Sleeps, preemptions and CPU time are what the kernel says of the timed runs. With
+//! `RUSTFLAGS="--cfg tokio_unstable"`, the runtime counts how often tasks are polled, too.
 //!
 //! `-- 5µs` runs only the rows whose heading has this in it; `-- --rounds 11` measures so often, instead of seven times;
 //! `-- --test` runs each once, and measures nothing.

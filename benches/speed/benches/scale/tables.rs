@@ -3,7 +3,7 @@
 use crate::cases::Case;
 use crate::figures::{Figure, Figures};
 
-/// From here on, a figure has grown faster than the work.
+/// From this ratio on, a figure has grown faster than the work.
 const MUCH: f64 = 1.5;
 
 /// A column: a figure in its unit.
@@ -80,17 +80,15 @@ fn table(title: &str, found: &[&Found], columns: &[Column]) {
     println!("| case | items | {} |", headings.join(" | "));
     println!("|{}", "---|".repeat(columns.len() + 2));
     for pair in found.chunks(2) {
-        for (case, items, figures) in pair {
-            let (_, fewer, least) = pair[0];
-            let cells: Vec<_> = columns
-                .iter()
-                .map(|column| {
-                    let least = column.value(least, *fewer);
-                    column.cell(least, column.value(figures, *items))
-                })
-                .collect();
-            println!("| {} | {items} | {} |", case.name(), cells.join(" | "));
-        }
+        let &[(case, few, least), (_, many, most)] = pair else {
+            unreachable!("each case runs at two sizes")
+        };
+        let cells: Vec<_> = columns
+            .iter()
+            .map(|column| column.cell(column.value(least, *few), column.value(most, *many)))
+            .collect();
+        let name = case.name();
+        println!("| {name} | {few} → {many} | {} |", cells.join(" | "));
     }
 }
 
@@ -126,18 +124,19 @@ impl Column {
         Some(figures.get(self.figure)? * self.factor / items)
     }
 
-    /// The figure; and, if it has grown by much, its ratio to that of fewer items.
-    fn cell(&self, fewer: Option<f64>, value: Option<f64>) -> String {
-        let (Some(fewer), Some(value)) = (fewer, value) else {
-            return "".into();
+    /// The figures at both sizes; and, if it has grown by much, their ratio.
+    fn cell(&self, few: Option<f64>, many: Option<f64>) -> String {
+        let (Some(few), Some(many)) = (few, many) else {
+            return String::new();
         };
-        let text = match value {
+        let text = |value| match value {
             ..100.0 => format!("{value:.1}"),
             _ => format!("{value:.0}"),
         };
-        if value > fewer * MUCH && value - fewer > self.noise {
-            return format!("**{text} (× {:.1})**", value / fewer);
+        let both = format!("{} → {}", text(few), text(many));
+        match many > few * MUCH && many - few > self.noise {
+            true => format!("**{both} (× {:.1})**", many / few),
+            false => both,
         }
-        text
     }
 }
