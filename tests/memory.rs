@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::future::{poll_fn, ready};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use allocation_counter::measure;
 use futures::{Stream, StreamExt as _, stream};
@@ -550,4 +550,129 @@ fn what_a_peak_took_is_given_back() {
         |source| source.ordered_by_group(|_| 0, 2).partitions(|_| 0),
         then_unordered
     );
+}
+
+/// Handlers that wait until all are woken, and the wakers that they left.
+#[derive(Clone, Default)]
+struct Gate {
+    is_open: Rc<Cell<bool>>,
+    wakers: Rc<RefCell<Vec<Waker>>>,
+}
+
+impl Gate {
+    async fn pass(self) {
+        poll_fn(|cx| {
+            if self.is_open.get() {
+                return Poll::Ready(());
+            }
+            self.wakers.borrow_mut().push(cx.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// Opens it, and returns the wakers.
+    fn open(&self) -> Vec<Waker> {
+        self.is_open.set(true);
+        let wakers = self.wakers.take();
+        wakers.iter().for_each(Waker::wake_by_ref);
+        wakers
+    }
+}
+
+/// Three times as many handlers as there are places before any is given back.
+const HANDLERS: usize = 50_000;
+
+/// A stream of handlers that all run at once, in bursts, and a poll of it.
+fn bursts(gate: &Gate) -> (Arrivals, impl FnMut() -> Option<u32>) {
+    let arrivals = Arrivals::default();
+    let source = {
+        let arrivals = Rc::clone(&arrivals);
+        stream::poll_fn(move |_| match arrivals.borrow_mut().pop_front() {
+            Some(item) => Poll::Ready(Some(item)),
+            None => Poll::Pending,
+        })
+    };
+    let gate = gate.clone();
+    let results = source
+        .ordered_by_group(|n| *n, HANDLERS)
+        .look_ahead(HANDLERS)
+        .then(move |n| {
+            let gate = gate.clone();
+            async move {
+                gate.pass().await;
+                n
+            }
+        });
+    let mut results = Box::pin(results);
+    let poll = move || {
+        let mut cx = Context::from_waker(Waker::noop());
+        match results.as_mut().poll_next(&mut cx) {
+            Poll::Ready(result) => Some(result.expect("it does not end").0),
+            Poll::Pending => None,
+        }
+    };
+    (arrivals, poll)
+}
+
+/// Lets a burst start, and then finish. Returns the bytes that came on top by then and at its peak, and what `keep` keeps of
+/// the wakers.
+fn burst(
+    gate: &Gate,
+    arrivals: &Arrivals,
+    poll: &mut impl FnMut() -> Option<u32>,
+    keep: impl FnOnce(Vec<Waker>) -> Vec<Waker>,
+) -> (i64, i64, Vec<Waker>) {
+    gate.is_open.set(false);
+    let started = measure(|| {
+        arrivals.borrow_mut().extend(0..HANDLERS as u32);
+        while !arrivals.borrow().is_empty() {
+            assert_eq!(poll(), None);
+        }
+    });
+    let mut kept = Vec::new();
+    let finished = measure(|| {
+        kept = keep(gate.open());
+        let mut next = 0;
+        while (next as usize) < HANDLERS {
+            if let Some(result) = poll() {
+                assert_eq!(result, next);
+                next += 1;
+            }
+        }
+        // One that finds that there is nothing to do.
+        while poll().is_some() {}
+        *arrivals.borrow_mut() = VecDeque::new();
+    });
+    let peak = started.bytes_current;
+    (peak + finished.bytes_current, peak, kept)
+}
+
+#[test]
+fn what_many_handlers_took_is_given_back() {
+    let gate = Gate::default();
+    let (arrivals, mut poll) = bursts(&gate);
+    for _ in 0..3 {
+        let (left, peak, _) = burst(&gate, &arrivals, &mut poll, |_| Vec::new());
+        assert!(peak > 10_000_000, "{peak} bytes at the peak");
+        assert!(left < peak / 16, "{left} of {peak} bytes are kept");
+    }
+}
+
+#[test]
+fn a_place_is_not_given_back_while_somebody_has_its_waker() {
+    for (keep, is_large) in [(HANDLERS - 1, true), (HANDLERS / 20, false)] {
+        let gate = Gate::default();
+        let (arrivals, mut poll) = bursts(&gate);
+        let keep_one = |mut wakers: Vec<Waker>| vec![wakers.swap_remove(keep)];
+        let (left, peak, wakers) = burst(&gate, &arrivals, &mut poll, keep_one);
+        assert_eq!(left > peak / 4, is_large, "{left} of {peak} bytes are kept");
+        // It wakes nobody, neither now nor while the place is used again.
+        wakers.iter().for_each(Waker::wake_by_ref);
+        assert_eq!(poll(), None);
+        burst(&gate, &arrivals, &mut poll, |_| Vec::new());
+        wakers.into_iter().for_each(Waker::wake);
+        assert_eq!(poll(), None);
+        burst(&gate, &arrivals, &mut poll, |_| Vec::new());
+    }
 }

@@ -11,6 +11,7 @@ use std::task::{Context, Poll, Waker};
 pub(crate) use self::ready_set::{ReadySet, WakeHandle};
 use self::told_apart::ToldApart;
 use crate::engine::without_slot::{Waits, Wish, poll_handler};
+use crate::spare::is_far_too_large;
 
 /// How many that were woken are told apart in one go.
 const TOLD_APART_AT_ONCE: u32 = 4_096;
@@ -106,9 +107,11 @@ impl<Fut> Slots<Fut> {
         self.places[place].ticket
     }
 
-    /// How it stands between what runs here and a slot.
+    /// How it stands between what runs here and a slot. The place may have been given back.
     pub(crate) fn slot(&self, place: usize) -> Slot {
-        self.places[place].slot
+        self.places
+            .get(place)
+            .map_or(Slot::Vacant, |here| here.slot)
     }
 
     /// A vacant place, to be tried with [`start`](Self::start) and, if the future is pending, taken with
@@ -176,7 +179,9 @@ impl<Fut> Slots<Fut> {
                 return;
             };
             *left -= 1;
-            let place = &mut self.places[woken];
+            let Some(place) = self.places.get_mut(woken) else {
+                continue;
+            };
             if place.is_told_apart {
                 continue;
             }
@@ -208,8 +213,8 @@ impl<Fut> Slots<Fut> {
             self.tell_apart(false, &mut left);
         }
         while let Some(place) = self.told_apart.returning() {
-            let place = &self.places[place];
-            if place.is_told_apart && place.slot == Slot::Unneeded {
+            let place = self.places.get(place);
+            if place.is_some_and(|here| here.is_told_apart && here.slot == Slot::Unneeded) {
                 return true;
             }
             self.told_apart.pop_returning();
@@ -221,7 +226,9 @@ impl<Fut> Slots<Fut> {
     /// The next that may be done waiting, if it is known already.
     pub(crate) fn next_returning(&mut self) -> Option<usize> {
         while let Some(place) = self.told_apart.pop_returning() {
-            let here = &mut self.places[place];
+            let Some(here) = self.places.get_mut(place) else {
+                continue;
+            };
             if std::mem::take(&mut here.is_told_apart) {
                 // If it is found to be woken again before it is polled, it is not polled twice in this round.
                 here.looked_at = self.told_apart.round();
@@ -247,13 +254,15 @@ impl<Fut> Slots<Fut> {
     #[cold]
     fn next_apart(&mut self) -> Option<usize> {
         while let Some(woken) = self.told_apart.pop_holder() {
-            let place = &mut self.places[woken];
-            if std::mem::take(&mut place.is_told_apart) {
+            let place = self.places.get_mut(woken);
+            if place.is_some_and(|here| std::mem::take(&mut here.is_told_apart)) {
                 return Some(woken);
             }
         }
         let woken = self.ready.next()?;
-        self.places[woken].is_told_apart = false;
+        if let Some(here) = self.places.get_mut(woken) {
+            here.is_told_apart = false;
+        }
         Some(woken)
     }
 
@@ -286,6 +295,24 @@ impl<Fut> Slots<Fut> {
         place.slot = Slot::Vacant;
         place.is_told_apart = false;
         place.future.set(None);
+    }
+
+    /// Gives back the places while none is taken, if they are far too many. A place is kept if somebody still has its waker,
+    /// and so are those before it.
+    pub(crate) fn shrink(&mut self) {
+        let are_vacant = self.vacant.len() == self.places.len();
+        if !are_vacant || !is_far_too_large(self.places.len(), 0) {
+            return;
+        }
+        let last_kept = self.places.iter().rposition(|here| here.waker.is_held());
+        let kept = last_kept.map_or(0, |place| place + 1);
+        if !is_far_too_large(self.places.len(), kept) {
+            return;
+        }
+        // What was woken there in the past may still be found. It is passed over, like any wake of a vacant place.
+        self.places.truncate(kept);
+        self.places.shrink_to_fit();
+        self.vacant = (0..kept).rev().collect();
     }
 
     /// Drops all futures.

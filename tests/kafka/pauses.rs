@@ -213,22 +213,21 @@ async fn two_partitions(messages: usize) -> (Cluster, Arc<Log>, Kafka) {
     (cluster, log, kafka)
 }
 
-/// Reads until one partition holds ten messages, which are returned. All others are settled.
+/// Reads until a partition holds ten messages, which are returned. Those of the other are settled.
 async fn fill(
     messages: &mut Messages<'_, DefaultConsumerContext>,
 ) -> (Partition, Vec<Position<Partition>>) {
-    let first = next(messages).await.position();
-    let partition = first.partition().clone();
-    let mut in_flight = vec![first];
-    while in_flight.len() < 10 {
+    let mut in_flight = [Vec::new(), Vec::new()];
+    loop {
         let position = next(messages).await.position();
-        if *position.partition() == partition {
-            in_flight.push(position);
-        } else {
-            position.settle(true);
+        let partition = position.partition().clone();
+        let number = partition.number() as usize;
+        in_flight[number].push(position);
+        if in_flight[number].len() == 10 {
+            settle(in_flight[1 - number].drain(..));
+            return (partition, std::mem::take(&mut in_flight[number]));
         }
     }
-    (partition, in_flight)
 }
 
 fn settle(positions: impl Iterator<Item = Position<Partition>>) {

@@ -8,6 +8,7 @@ use super::{Arrival, Feeds, Order, WithHasher};
 use crate::engine::depths::Depths;
 use crate::engine::hashing::{Given, HashKeys};
 use crate::engine::keyed::{Keyed, Unlisted};
+use crate::spare::is_far_too_large;
 
 /// The order of `ordered_by_group`. A group that runs keeps its place until nothing of it waits, so items wait
 /// only for their own group, and the table holds only groups that run.
@@ -114,6 +115,9 @@ where
     fn shrink(&mut self) {
         self.depths.shrink();
         self.waiting.shrink(self.queues.iter_mut());
+        if self.groups.len() == 0 && is_far_too_large(self.queues.len(), 0) {
+            self.queues = Vec::new();
+        }
         self.groups.shrink();
     }
 

@@ -147,6 +147,10 @@ where
         true
     }
 
+    fn shrink(&mut self) {
+        self.slots.shrink();
+    }
+
     fn clear(&mut self) {
         self.slots.clear();
     }

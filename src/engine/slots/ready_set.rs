@@ -89,7 +89,7 @@ impl ReadySet {
         }
     }
 
-    /// The waker of a slot that was not used before; slots are numbered from 0, one after the other.
+    /// The waker of a slot that has none; slots are numbered from 0, one after the other.
     pub(crate) fn add_slot(&mut self, slot: usize) -> WakeHandle {
         let index = slot / SLOTS_PER_WORD + 1;
         if index == self.words.len() {
@@ -210,6 +210,12 @@ impl WakeHandle {
 
     pub(crate) fn as_waker(&self) -> &Waker {
         &self.waker
+    }
+
+    /// Whether anybody else has a waker of the slot, or had one that was retired.
+    pub(crate) fn is_held(&self) -> bool {
+        let spare = self.spare.as_ref();
+        is_held_elsewhere(&self.bit) || spare.is_some_and(|(bit, _)| is_held_elsewhere(bit))
     }
 
     /// Has the waker that was left behind wake nothing from now on, and takes another for the slot.
