@@ -52,7 +52,7 @@ pub struct Crew<T, H, Fut, V, R, E> {
     /// The report that `next_woken` has read.
     report: Option<News<R, E>>,
     /// Tasks that said they were lost, until it is known how.
-    lost: Vec<usize>,
+    lost: VecDeque<usize>,
     tasks: Vec<Task<T>>,
     vacant: Vec<usize>,
     busy: usize,
@@ -176,7 +176,7 @@ where
             inbox: VecDeque::new(),
             returning: 0,
             report: None,
-            lost: Vec::new(),
+            lost: VecDeque::new(),
             tasks: Vec::new(),
             vacant: Vec::new(),
             busy: 0,
@@ -224,7 +224,7 @@ impl<T, H, Fut, V, R, E> Crew<T, H, Fut, V, R, E> {
 
     /// Resumes the panic of a task that was lost, once it is there; or takes the slot of one that was told to stop.
     fn mourn(&mut self) {
-        while let Some(&place) = self.lost.first() {
+        while let Some(&place) = self.lost.front() {
             let task = &mut self.tasks[place];
             let mut cx = Context::from_waker(self.reported.as_waker());
             // As in `receive`: the task's budget may be used up by somebody else.
@@ -235,7 +235,7 @@ impl<T, H, Fut, V, R, E> Crew<T, H, Fut, V, R, E> {
                     resume_unwind(error.into_panic());
                 }
                 Poll::Ready(_) if task.is_stopped => {
-                    self.lost.remove(0);
+                    self.lost.pop_front();
                     self.busy -= 1;
                     while self.sent.pop(&mut task.sent).is_some() {}
                     self.set_slot(place, Slot::Unneeded);
@@ -432,7 +432,7 @@ where
                 Polled::NeedsSlot
             }
             Some(News::Lost) => {
-                self.lost.push(place);
+                self.lost.push_back(place);
                 self.mourn();
                 Polled::Pending
             }
