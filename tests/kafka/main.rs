@@ -10,6 +10,7 @@ mod context;
 mod ends;
 mod groups;
 mod log;
+mod pattern;
 mod pauses;
 mod reading;
 mod run;
