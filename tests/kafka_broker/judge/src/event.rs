@@ -31,13 +31,18 @@ pub enum What {
     End(Record),
     /// A handler was dropped before it was through.
     Drop(Record),
+    /// The process is assigned a partition. Like the next one, it is for who waits for it, and not judged.
+    Assigned(Partition),
+    /// The process has given a partition up.
+    GivenUp(Partition),
     /// The broker says that this is the committed position of a partition, asked by one who is no member.
     Position(Position),
     /// The process is frozen and will be killed: it can neither end a handler nor commit what it has done.
     Killed,
-    /// The broker is about to go away, so that the process cannot commit what it has done.
+    /// The broker is about to go away, or the process is frozen, so that it cannot commit what it has done. It cannot know
+    /// either that others take it for dead.
     CutOff,
-    /// The broker is there again for the process.
+    /// The broker is there again for the process, which knows what it has lost.
     Reached,
     /// The process has ended in its own way.
     Exited,
@@ -50,6 +55,13 @@ pub struct Record {
     pub partition: i32,
     pub offset: i64,
     pub key: String,
+}
+
+/// A partition of a topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Partition {
+    pub topic: String,
+    pub number: i32,
 }
 
 /// The next offset to read.
@@ -69,6 +81,8 @@ impl fmt::Display for Event {
             What::Start(record) => write!(f, "start {record}"),
             What::End(record) => write!(f, "end {record}"),
             What::Drop(record) => write!(f, "drop {record}"),
+            What::Assigned(partition) => write!(f, "assigned {partition}"),
+            What::GivenUp(partition) => write!(f, "given-up {partition}"),
             What::Position(position) => write!(f, "position {position}"),
             What::Killed => f.write_str("killed"),
             What::CutOff => f.write_str("cut-off"),
@@ -87,6 +101,12 @@ impl fmt::Display for Record {
             key,
         } = self;
         write!(f, "{topic} {partition} {offset} {key}")
+    }
+}
+
+impl fmt::Display for Partition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.topic, self.number)
     }
 }
 
@@ -113,6 +133,8 @@ impl FromStr for Event {
             "start" => What::Start(record(&mut fields)?),
             "end" => What::End(record(&mut fields)?),
             "drop" => What::Drop(record(&mut fields)?),
+            "assigned" => What::Assigned(partition(&mut fields)?),
+            "given-up" => What::GivenUp(partition(&mut fields)?),
             "position" => What::Position(Position {
                 topic: field(&mut fields, "the topic")?.to_owned(),
                 partition: number(&mut fields, "the partition")?,
@@ -145,6 +167,13 @@ fn record(fields: &mut SplitWhitespace<'_>) -> Result<Record, String> {
         partition: number(fields, "the partition")?,
         offset: number(fields, "the offset")?,
         key: field(fields, "the key")?.to_owned(),
+    })
+}
+
+fn partition(fields: &mut SplitWhitespace<'_>) -> Result<Partition, String> {
+    Ok(Partition {
+        topic: field(fields, "the topic")?.to_owned(),
+        number: number(fields, "the partition")?,
     })
 }
 

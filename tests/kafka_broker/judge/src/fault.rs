@@ -25,11 +25,15 @@ pub enum Kind {
     OverlapBetween,
     /// A handler began while another one of the same key ran in the same process.
     OverlapWithin,
+    /// A handler began while another one of the same key ran in another process, and one of the two processes was cut off
+    /// from the broker: it could not know that the other one had its partitions.
+    OverlapCutOff,
     /// A handler began for a record although a later one of its key was done, or begun by the same process, before.
     OutOfOrder,
     /// A record was done again, although the process that had done it before could commit it.
     TwiceClean,
-    /// A record was done again after the process that had done it before was killed, or cut off from the broker.
+    /// A record was done again after the process that had done it before was killed, or cut off from the broker. Or by one
+    /// that was cut off when another process had done it.
     TwiceCutOff,
     /// The committed position of a partition went back.
     WentBack,

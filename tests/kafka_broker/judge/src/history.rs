@@ -51,6 +51,7 @@ impl History {
                 What::Drop(record) => {
                     history.close(&mut open, process, &record, at)?;
                 }
+                What::Assigned(_) | What::GivenUp(_) => {}
                 What::Position(position) => history.positions.push((at, position)),
                 What::Killed => {
                     history.cut_off(process, at);
@@ -97,6 +98,12 @@ impl History {
         for run in runs.into_iter().flatten() {
             self.runs[run].end = at;
         }
+    }
+
+    /// When a process was cut off that was so at this time, and until when.
+    pub(crate) fn cut_off_at(&self, process: u32, at: u64) -> Option<(u64, u64)> {
+        let mut cut_off = self.cut_off.get(&process)?.iter().copied();
+        cut_off.find(|(from, until)| (*from..=*until).contains(&at))
     }
 
     /// The runs of each record that were done, in the order in which they ended.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use crate::fault::{Fault, Kind};
 use crate::history::{History, Run};
 
-/// The faults, and how long the longest overlap took.
+/// The faults, and how long the longest overlap took of which a process could know.
 pub(crate) fn judge(history: &History) -> (Vec<Fault>, u64) {
     let mut keys = BTreeMap::<_, Vec<&Run>>::new();
     for run in &history.runs {
@@ -15,29 +15,28 @@ pub(crate) fn judge(history: &History) -> (Vec<Fault>, u64) {
     }
     let (mut faults, mut worst) = (Vec::new(), 0);
     for runs in keys.values() {
-        overlaps(runs, &mut faults, &mut worst);
+        overlaps(history, runs, &mut faults, &mut worst);
         out_of_order(runs, &mut faults);
     }
     (faults, worst)
 }
 
-/// A run that begins while others run is one fault, however many they are.
-fn overlaps(runs: &[&Run], faults: &mut Vec<Fault>, worst: &mut u64) {
+/// A run that begins while others run is one fault, however many they are: the one that is excused the least.
+fn overlaps(history: &History, runs: &[&Run], faults: &mut Vec<Fault>, worst: &mut u64) {
     let mut running = Vec::<&Run>::new();
     for run in runs {
         running.retain(|earlier| earlier.end > run.start);
-        for earlier in &running {
-            *worst = (*worst).max(run.end.min(earlier.end).saturating_sub(run.start));
-        }
-        let other = running
+        let overlaps = running
             .iter()
-            .find(|earlier| earlier.process != run.process);
-        if let Some(earlier) = other.or(running.first()) {
+            .map(|earlier| (overlap(history, earlier, run), earlier));
+        for (kind, earlier) in overlaps.clone() {
+            if kind != Kind::OverlapCutOff {
+                *worst = (*worst).max(run.end.min(earlier.end).saturating_sub(run.start));
+            }
+        }
+        if let Some((kind, earlier)) = overlaps.min_by_key(|(kind, _)| *kind) {
             faults.push(Fault {
-                kind: match other {
-                    Some(_) => Kind::OverlapBetween,
-                    None => Kind::OverlapWithin,
-                },
+                kind,
                 record: run.record.clone(),
                 detail: format!(
                     "begun by {} at {} while {} handled offset {} until {}",
@@ -46,6 +45,16 @@ fn overlaps(runs: &[&Run], faults: &mut Vec<Fault>, worst: &mut u64) {
             });
         }
         running.push(run);
+    }
+}
+
+/// What it is that a run begins while another one runs.
+fn overlap(history: &History, earlier: &Run, run: &Run) -> Kind {
+    let is_cut_off = |of: &Run| history.cut_off_at(of.process, run.start).is_some();
+    match earlier.process == run.process {
+        true => Kind::OverlapWithin,
+        false if is_cut_off(earlier) || is_cut_off(run) => Kind::OverlapCutOff,
+        false => Kind::OverlapBetween,
     }
 }
 

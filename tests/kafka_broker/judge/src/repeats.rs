@@ -29,10 +29,17 @@ pub(crate) fn judge(history: &History) -> (Vec<Fault>, u64) {
     (faults, oldest)
 }
 
-/// When a process was cut off that had done a record, and could not commit it before it was done again.
+/// When a process was cut off that had done a record, and could not commit it before it was done again. Or that did it
+/// again, and could not know that it was done.
 fn cut_off_between(history: &History, before: &Run, again: &Run) -> Option<u64> {
-    let cut_off = history.cut_off.get(&before.process)?;
-    let mut cut_off = cut_off.iter();
-    let found = cut_off.find(|(from, until)| *from <= again.start && before.end <= *until);
-    found.map(|(from, _)| *from)
+    let cut_off = history.cut_off.get(&before.process);
+    let mut cut_off = cut_off.into_iter().flatten();
+    let could_not_commit =
+        cut_off.find(|(from, until)| *from <= again.start && before.end <= *until);
+    let could_not_know = || {
+        let cut_off = history.cut_off_at(again.process, before.end)?;
+        (again.start <= cut_off.1).then_some(cut_off)
+    };
+    let found = could_not_commit.copied().or_else(could_not_know);
+    found.map(|(from, _)| from)
 }

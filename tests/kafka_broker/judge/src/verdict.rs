@@ -20,11 +20,13 @@ pub struct Verdict {
     pub uncommitted: usize,
     /// How many handlers were dropped or killed half-way.
     pub half_run: usize,
-    /// The longest time during which two handlers of one key ran at once.
+    /// The longest time during which two handlers of one key ran at once. Not those that are excused, as
+    /// [`OverlapCutOff`](Kind::OverlapCutOff).
     pub worst_overlap: Duration,
     /// How long before it was killed or cut off a process had done the oldest record that was repeated because of it.
     pub oldest_repeat: Duration,
-    /// Everything that must not be, [`TwiceCutOff`](Kind::TwiceCutOff) included.
+    /// Everything that must not be, and what is excused: [`TwiceCutOff`](Kind::TwiceCutOff) and
+    /// [`OverlapCutOff`](Kind::OverlapCutOff).
     pub faults: Vec<Fault>,
 }
 
@@ -66,10 +68,12 @@ impl Verdict {
         self.faults.iter().filter(move |fault| fault.kind == kind)
     }
 
-    /// Returns the faults that no process may have, cut off or not: all but [`TwiceCutOff`](Kind::TwiceCutOff).
+    /// Returns the faults that no process may have, cut off or not: all but [`TwiceCutOff`](Kind::TwiceCutOff) and
+    /// [`OverlapCutOff`](Kind::OverlapCutOff).
     pub fn inexcusable(&self) -> impl Iterator<Item = &Fault> {
+        let excused = [Kind::TwiceCutOff, Kind::OverlapCutOff];
         let faults = self.faults.iter();
-        faults.filter(|fault| fault.kind != Kind::TwiceCutOff)
+        faults.filter(move |fault| !excused.contains(&fault.kind))
     }
 }
 
@@ -103,6 +107,10 @@ impl fmt::Display for Verdict {
         write!(f, ", overlaps {between} between + {within} within")?;
         if between + within > 0 {
             write!(f, " (worst {} ms)", self.worst_overlap.as_millis())?;
+        }
+        match self.count(Kind::OverlapCutOff) {
+            0 => {}
+            cut_off => write!(f, " + {cut_off} cut off")?,
         }
         write!(
             f,

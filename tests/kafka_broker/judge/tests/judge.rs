@@ -314,6 +314,122 @@ fn what_was_done_while_the_broker_was_away_may_be_done_twice() {
     assert_eq!(found(&there_again), [(Kind::TwiceClean, 1)]);
 }
 
+/// Process 1 is frozen while it handles the first record, and process 2 takes its partition over.
+#[test]
+fn a_process_that_wakes_up_may_finish_what_it_had_begun_and_begin_the_next() {
+    let journal = "1 9 produced t 0 0 a
+                   1 9 produced t 0 1 a
+                   2 1 start t 0 0 a
+                   3 1 cut-off
+                   10 2 start t 0 0 a
+                   11 2 end t 0 0 a
+                   12 2 start t 0 1 a
+                   20 1 end t 0 0 a
+                   20 1 start t 0 1 a
+                   21 2 end t 0 1 a
+                   22 1 end t 0 1 a";
+    let excused = [(Kind::OverlapCutOff, 3), (Kind::TwiceCutOff, 2)];
+    let never_knows = judge(journal);
+    assert_eq!(found(&never_knows), excused);
+    let knows = judge(&format!("{journal}\n23 1 reached"));
+    assert_eq!(found(&knows), excused);
+    assert_eq!(knows.inexcusable().count(), 0);
+    assert_eq!(knows.worst_overlap, Duration::ZERO);
+    let line = knows.to_string();
+    assert!(line.contains("overlaps 0 between + 0 within + 3 cut off, "));
+}
+
+#[test]
+fn a_process_that_knows_what_it_has_lost_may_begin_nothing() {
+    let done_before = judge(
+        "1 9 produced t 0 0 a
+         3 1 cut-off
+         10 2 start t 0 0 a
+         11 2 end t 0 0 a
+         20 1 reached
+         21 1 start t 0 0 a
+         22 1 end t 0 0 a",
+    );
+    assert_eq!(found(&done_before), [(Kind::TwiceClean, 1)]);
+    let runs_still = judge(
+        "1 9 produced t 0 0 a
+         3 1 cut-off
+         10 2 start t 0 0 a
+         20 1 reached
+         21 1 start t 0 0 a
+         22 2 end t 0 0 a
+         23 1 end t 0 0 a",
+    );
+    assert_eq!(
+        found(&runs_still),
+        [(Kind::OverlapBetween, 1), (Kind::TwiceClean, 1)]
+    );
+}
+
+#[test]
+fn an_overlap_is_not_excused_by_what_comes_later() {
+    let before_it_was_cut_off = judge(
+        "1 9 produced t 0 0 a
+         2 1 start t 0 0 a
+         3 2 start t 0 0 a
+         4 2 end t 0 0 a
+         5 1 cut-off
+         20 1 end t 0 0 a
+         21 1 reached
+         24 9 position t 0 1",
+    );
+    assert_eq!(
+        found(&before_it_was_cut_off),
+        [(Kind::OverlapBetween, 1), (Kind::TwiceClean, 1)]
+    );
+    // Two others overlap, and a third one does not know.
+    let others = judge(
+        "1 9 produced t 0 0 a
+         2 1 start t 0 0 a
+         3 1 cut-off
+         4 2 start t 0 0 a
+         5 3 start t 0 0 a
+         6 1 killed
+         6 2 killed
+         7 3 end t 0 0 a
+         24 9 position t 0 1",
+    );
+    assert_eq!(
+        found(&others),
+        [(Kind::OverlapBetween, 1), (Kind::OverlapCutOff, 1)]
+    );
+    assert_eq!(others.worst_overlap, Duration::from_millis(1));
+}
+
+#[test]
+fn a_frozen_process_may_not_run_a_key_twice_within_itself() {
+    let verdict = judge(
+        "1 9 produced t 0 0 a
+         1 9 produced t 0 1 a
+         2 1 start t 0 0 a
+         3 1 cut-off
+         4 1 start t 0 1 a
+         5 1 end t 0 1 a
+         6 1 end t 0 0 a
+         7 1 reached
+         24 9 position t 0 2",
+    );
+    assert_eq!(found(&verdict), [(Kind::OverlapWithin, 1)]);
+}
+
+#[test]
+fn who_has_which_partition_is_not_judged() {
+    let verdict = judge(
+        "1 1 assigned t 0
+         2 9 produced t 0 0 a
+         3 1 start t 0 0 a
+         4 1 end t 0 0 a
+         5 9 position t 0 1
+         6 1 given-up t 0",
+    );
+    assert_eq!(found(&verdict), []);
+}
+
 #[test]
 fn done_three_times_is_twice_too_often() {
     let verdict = judge(
@@ -392,6 +508,7 @@ fn a_line_that_is_no_event_is_named() {
         ("5 1 start t 0 0", "the key is missing"),
         ("5 1 start t 0 0 a b", "`b` is one field too many"),
         ("5 1 position t 0 -", "`-` is no number for the position"),
+        ("5 1 assigned t a", "`a` is no number for the partition"),
     ] {
         folder.write("1.journal", &format!("1 1 exited\n{line}\n"));
         let error = kafka_judge::read(folder.path()).unwrap_err().to_string();
