@@ -50,6 +50,11 @@ pub struct Args {
     #[arg(long)]
     pub instance: Option<String>,
 
+    /// Milliseconds after which the broker takes a member that it does not hear of for dead. With the protocol of KIP-848 the
+    /// broker has a time of its own.
+    #[arg(long, default_value_t = 6_000)]
+    pub session_timeout: u64,
+
     /// Milliseconds between two commits.
     #[arg(long, default_value_t = 1_000)]
     pub commit_every: u64,
@@ -99,8 +104,8 @@ impl Args {
             .set("fetch.queue.backoff.ms", "1")
             .set("max.poll.interval.ms", self.max_poll_interval.to_string());
         match self.protocol {
-            Protocol::Range => classic(&mut config, "range"),
-            Protocol::CooperativeSticky => classic(&mut config, "cooperative-sticky"),
+            Protocol::Range => self.classic(&mut config, "range"),
+            Protocol::CooperativeSticky => self.classic(&mut config, "cooperative-sticky"),
             // The broker sets the session timeout.
             Protocol::Consumer => config.set("group.protocol", "consumer"),
         };
@@ -123,6 +128,13 @@ impl Args {
         Duration::from_millis(self.commit_every)
     }
 
+    fn classic<'a>(&self, config: &'a mut ClientConfig, strategy: &str) -> &'a mut ClientConfig {
+        config
+            .set("partition.assignment.strategy", strategy)
+            .set("session.timeout.ms", self.session_timeout.to_string())
+            .set("heartbeat.interval.ms", "500")
+    }
+
     fn takes(&self) -> anyhow::Result<RangeInclusive<u64>> {
         let (from, to) = (self.takes[0], self.takes[1]);
         anyhow::ensure!(
@@ -131,13 +143,6 @@ impl Args {
         );
         Ok(from..=to)
     }
-}
-
-fn classic<'a>(config: &'a mut ClientConfig, strategy: &str) -> &'a mut ClientConfig {
-    config
-        .set("partition.assignment.strategy", strategy)
-        .set("session.timeout.ms", "6000")
-        .set("heartbeat.interval.ms", "500")
 }
 
 impl fmt::Display for Protocol {

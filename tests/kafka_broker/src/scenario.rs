@@ -3,6 +3,7 @@
 mod broker_away;
 mod come_and_go;
 mod exactly_once;
+mod frozen;
 mod full_window;
 mod stop;
 mod stuck_head;
@@ -13,6 +14,7 @@ use std::path::{Path, PathBuf};
 pub use self::broker_away::broker_away;
 pub use self::come_and_go::{ComeAndGo, Pace, come_and_go};
 pub use self::exactly_once::exactly_once;
+pub use self::frozen::{WakesUp, frozen};
 pub use self::full_window::{Meanwhile, full_window};
 pub use self::stop::stop;
 pub use self::stuck_head::stuck_head;

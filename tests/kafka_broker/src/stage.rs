@@ -6,6 +6,7 @@ mod process;
 mod progress;
 mod topic;
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -154,6 +155,19 @@ impl Stage {
         process.kill()
     }
 
+    /// Freezes a process: it does not notice how the time passes. It is cut off from the broker until it says that it has
+    /// [given up](Progress::given_up_by) what it had, and this is [written down](Self::write).
+    pub fn freeze(&mut self, id: u32) -> Result<()> {
+        self.process(id)?.freeze()?;
+        self.journal.write_for(id, What::CutOff);
+        Ok(())
+    }
+
+    /// Lets a process go on that is frozen.
+    pub fn wake(&mut self, id: u32) -> Result<()> {
+        self.process(id)?.wake()
+    }
+
     /// Writes down that the broker goes away, or is there again, for a process.
     pub fn write(&self, id: u32, what: What) {
         self.journal.write_for(id, what);
@@ -199,6 +213,16 @@ impl Stage {
         self.until(&what, within, |progress, _| progress.done_by(id) >= records)
     }
 
+    /// Waits until members hold all partitions, and each of them holds some. They are not shared out anew then, unless
+    /// members come or go.
+    pub fn until_shared_out(&mut self, members: &[u32], within: Duration) -> Result<()> {
+        let partitions = self.partitions as usize;
+        self.until("the partitions are shared out", within, |progress, _| {
+            let held = members.iter().map(|member| progress.held_by(*member).len());
+            held.clone().all(|held| held > 0) && held.sum::<usize>() == partitions
+        })
+    }
+
     /// Waits until everything that was produced is done.
     pub fn until_all_done(&mut self, within: Duration) -> Result<()> {
         self.until("all is done", within, |progress, committed| {
@@ -214,6 +238,18 @@ impl Stage {
         })
     }
 
+    /// Returns the partitions that a process holds.
+    pub fn held_by(&mut self, id: u32) -> Result<BTreeSet<i32>> {
+        self.progress.look()?;
+        Ok(self.progress.held_by(id))
+    }
+
+    /// Returns how often a process has done a record.
+    pub fn done_by(&mut self, id: u32) -> Result<usize> {
+        self.progress.look()?;
+        Ok(self.progress.done_by(id))
+    }
+
     /// Returns how many records are produced so far.
     pub fn produced(&mut self) -> Result<usize> {
         self.progress.look()?;
@@ -223,8 +259,7 @@ impl Stage {
     /// Returns how long a process took from its start to its first handler.
     pub fn joined_after(&mut self, id: u32) -> Result<Duration> {
         self.progress.look()?;
-        let process = self.processes.iter().find(|process| process.id() == id);
-        let process = process.context("it has ended")?;
+        let process = self.process(id)?;
         let first = self.progress.first_start(id);
         let first = first.with_context(|| format!("{process} has handled nothing"))?;
         Ok(Duration::from_nanos(
@@ -256,6 +291,11 @@ impl Stage {
             .filter(|event| matches!(event.what, What::Produced(_)));
         let events = produced.chain(outputs).chain(positions).collect();
         kafka_judge::judge(events).map_err(anyhow::Error::msg)
+    }
+
+    fn process(&self, id: u32) -> Result<&Process> {
+        let process = self.processes.iter().find(|process| process.id() == id);
+        process.with_context(|| format!("process {id} has ended"))
     }
 
     fn take(&mut self, id: u32) -> Result<Process> {

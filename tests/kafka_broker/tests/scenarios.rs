@@ -13,8 +13,8 @@ use kafka_broker_tests::args::Protocol;
 use kafka_broker_tests::broker::Broker;
 use kafka_broker_tests::outcome::Outcome;
 use kafka_broker_tests::scenario::{
-    Cast, ComeAndGo, Meanwhile, Pace, broker_away, come_and_go, cycles, exactly_once, full_window,
-    stop, stuck_head,
+    Cast, ComeAndGo, Meanwhile, Pace, WakesUp, broker_away, come_and_go, cycles, exactly_once,
+    frozen, full_window, stop, stuck_head,
 };
 use kafka_judge::Kind;
 
@@ -171,6 +171,29 @@ fn members_go_on_when_the_broker_comes_back() {
     };
     let outcome = print(broker_away(&cast, &broker, Protocol::Range));
     assert_clean(&outcome);
+}
+
+#[test]
+fn a_member_that_wakes_up_while_another_one_takes_over_does_no_harm() {
+    for_each_protocol(|protocol| {
+        let Some(cast) = cast(OURS) else { return };
+        let outcome = print(frozen(&cast, protocol, WakesUp::Early));
+        assert_clean(&outcome);
+        assert!(outcome.verdict.half_run > 0, "{outcome}");
+    });
+}
+
+#[test]
+fn a_member_that_wakes_up_after_another_one_has_done_all_does_no_harm() {
+    for_each_protocol(|protocol| {
+        let Some(cast) = cast(OURS) else { return };
+        let outcome = print(frozen(&cast, protocol, WakesUp::Late));
+        assert_clean(&outcome);
+        assert!(outcome.verdict.half_run > 0, "{outcome}");
+        // What hung was done meanwhile by the other one.
+        let excused = outcome.verdict.count(Kind::OverlapCutOff);
+        assert!(excused > 0, "{outcome}");
+    });
 }
 
 #[test]

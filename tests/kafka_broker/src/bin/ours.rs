@@ -9,9 +9,11 @@ use clap::Parser as _;
 use futures::future::{Either, select};
 use kafka_broker_tests::args::{Args, Drain};
 use kafka_broker_tests::handler::{Handler, record_of_ours};
+use kafka_broker_tests::journal::Journal;
 use kafka_broker_tests::stop::terminated;
+use kafka_judge::event::{self, What};
 use ordered_by_group::kafka::rdkafka::consumer::DefaultConsumerContext;
-use ordered_by_group::kafka::{Error, Kafka, Settings};
+use ordered_by_group::kafka::{Error, Kafka, Observer, Partition, Settings};
 use ordered_by_group::positions;
 use ordered_by_group::prelude::*;
 
@@ -25,7 +27,7 @@ async fn main() -> anyhow::Result<()> {
         &args.config(),
         &topics,
         DefaultConsumerContext,
-        settings(&args),
+        settings(&args)?,
     )?;
     let driver = tokio::spawn(driver);
     consume(&kafka, args.slots, handler, stop).await?;
@@ -65,16 +67,37 @@ async fn consume(
     }
 }
 
-fn settings(args: &Args) -> Settings {
+fn settings(args: &Args) -> anyhow::Result<Settings> {
     let settings = Settings::default()
+        .observer(Held(Journal::open(&args.journal)?))
         .commit_every(args.commit_every())
         .metadata(args.metadata)
         .drain(match args.drain {
             Drain::Running => positions::Drain::Running,
             Drain::Admitted => positions::Drain::Admitted,
         });
-    match args.drain_within {
+    Ok(match args.drain_within {
         Some(millis) => settings.drain_within(Duration::from_millis(millis)),
         None => settings,
+    })
+}
+
+/// Writes down which partitions it holds.
+struct Held(Journal);
+
+impl Observer for Held {
+    fn assigned(&self, partition: &Partition, _next: Option<i64>) {
+        self.0.write(What::Assigned(in_journal(partition)));
+    }
+
+    fn given_up(&self, partition: &Partition) {
+        self.0.write(What::GivenUp(in_journal(partition)));
+    }
+}
+
+fn in_journal(partition: &Partition) -> event::Partition {
+    event::Partition {
+        topic: partition.topic().to_owned(),
+        number: partition.number(),
     }
 }

@@ -46,9 +46,9 @@ struct Args {
     #[arg(long, default_value_t = u64::MAX, hide_default_value = true)]
     count: u64,
 
-    /// First of all, write one record with the key `stuck` to partition 0.
-    #[arg(long)]
-    stuck: bool,
+    /// First of all, write one record with the key `stuck`, to this partition or to partition 0.
+    #[arg(long, value_name = "PARTITION", num_args = 0..=1, default_missing_value = "0")]
+    stuck: Option<i32>,
 }
 
 struct Acknowledged(Journal);
@@ -77,8 +77,8 @@ async fn main() -> anyhow::Result<()> {
         .set("message.timeout.ms", "120000")
         .create_with_context(acknowledged)?;
 
-    if args.stuck {
-        send(&producer, &args.topic, 0, STUCK)?;
+    if let Some(partition) = args.stuck {
+        send(&producer, &args.topic, partition, STUCK)?;
     }
     let mut clock = interval(Duration::from_secs(1) / args.rate);
     clock.set_missed_tick_behavior(MissedTickBehavior::Burst);

@@ -69,6 +69,11 @@ impl Process {
         Ok(())
     }
 
+    /// Lets it go on that is frozen.
+    pub(super) fn wake(&self) -> Result<()> {
+        kill_process(self.pid(), Signal::CONT).with_context(|| format!("{self} cannot be woken up"))
+    }
+
     /// Ends it at once, also if it is frozen.
     pub(super) fn kill(&mut self) -> Result<()> {
         self.child.kill()?;

@@ -1,6 +1,6 @@
 //! Progress: what the journals say so far.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ffi::OsStr;
 use std::fmt;
 use std::fs::{self, File};
@@ -32,7 +32,10 @@ struct Process {
     times_done: usize,
     done: HashSet<(i32, i64)>,
     dropped: usize,
-    is_killed: bool,
+    held: BTreeSet<i32>,
+    times_given_up: usize,
+    /// Whether it is killed, or cut off from the broker.
+    is_cut_off: bool,
 }
 
 impl Progress {
@@ -51,7 +54,7 @@ impl Progress {
     }
 
     /// Returns how many records are produced, and neither committed nor done by a process that can commit them: what one that
-    /// was killed has done and not committed is done again.
+    /// was killed or frozen has done and not committed is done again.
     pub fn unfinished(&self, committed: &Committed) -> usize {
         let committed = committed.iter().map(|(partition, (next, text))| {
             let past_it = Done::decode(*next, text).unwrap_or_default();
@@ -63,7 +66,10 @@ impl Progress {
             position.is_some_and(|(next, past_it)| offset < next || past_it.contains(*offset))
         };
         let is_done = |record: &(i32, i64)| {
-            let mut alive = self.processes.values().filter(|process| !process.is_killed);
+            let mut alive = self
+                .processes
+                .values()
+                .filter(|process| !process.is_cut_off);
             alive.any(|process| process.done.contains(record))
         };
         let unfinished = self.produced.iter();
@@ -97,6 +103,19 @@ impl Progress {
         self.processes
             .get(&process)
             .map_or(0, |process| process.dropped)
+    }
+
+    /// Returns the partitions that a process holds.
+    pub fn held_by(&self, process: u32) -> BTreeSet<i32> {
+        let process = self.processes.get(&process);
+        process.map_or_else(BTreeSet::new, |process| process.held.clone())
+    }
+
+    /// Returns how often a process has given up a partition.
+    pub fn given_up_by(&self, process: u32) -> usize {
+        self.processes
+            .get(&process)
+            .map_or(0, |process| process.times_given_up)
     }
 
     /// Returns when the first handler of a process began.
@@ -154,8 +173,20 @@ impl Progress {
                 process.running -= 1;
                 process.dropped += 1;
             }
-            What::Killed => process.is_killed = true,
-            What::Position(_) | What::CutOff | What::Reached | What::Exited => {}
+            What::Assigned(partition) => {
+                process.held.insert(partition.number);
+            }
+            What::GivenUp(partition) => {
+                process.held.remove(&partition.number);
+                process.times_given_up += 1;
+            }
+            What::Killed | What::CutOff => process.is_cut_off = true,
+            What::Reached => {
+                // What it has done may be with another one now, and is done if that is so or if it is committed.
+                process.done.clear();
+                process.is_cut_off = false;
+            }
+            What::Position(_) | What::Exited => {}
         }
     }
 }
@@ -166,7 +197,8 @@ impl fmt::Debug for Process {
             .field("running", &self.running)
             .field("done", &self.times_done)
             .field("dropped", &self.dropped)
-            .field("is_killed", &self.is_killed)
+            .field("held", &self.held)
+            .field("is_cut_off", &self.is_cut_off)
             .finish_non_exhaustive()
     }
 }

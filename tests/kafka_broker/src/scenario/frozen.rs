@@ -1,0 +1,96 @@
+//! Frozen: a member sleeps past its session, another one takes its partitions over, and it wakes up.
+//!
+//! What is promised of the one that wakes up:
+//!
+//! - nothing is lost, and no committed position goes back: what it commits before it knows is refused;
+//! - as soon as it knows, what runs in it is dropped, and it begins nothing more of what it has lost;
+//! - no key goes back to an earlier record, in any process, unless that record is repeated;
+//! - it joins again and works on.
+//!
+//! What is not promised, by this client or any other: that it does nothing before it knows. Until then it finishes what it
+//! had begun, and may begin what it had read, while the other one handles the same key. The judge counts this apart.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use kafka_judge::event::What;
+
+use crate::args::Protocol;
+use crate::outcome::Outcome;
+use crate::scenario::Cast;
+use crate::stage::Stage;
+
+const PARTITIONS: usize = 8;
+/// A handler that ends only when it is dropped, in the member that freezes.
+const NEVER: &str = "3600000";
+const WORK: usize = 100;
+const ENDS_WITHIN: Duration = Duration::from_secs(60);
+
+/// When the member wakes up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WakesUp {
+    /// As soon as the other one has its partitions, and is behind with them.
+    Early,
+    /// When the other one has done and committed all there is.
+    Late,
+}
+
+pub fn frozen(cast: &Cast, protocol: Protocol, wakes_up: WakesUp) -> Result<Outcome> {
+    let mut name = format!("{}, {protocol}, frozen", cast.member_name());
+    let protocol = protocol.to_string();
+    let args = ["--protocol", protocol.as_str()];
+    let mut stage = Stage::new(&cast.brokers, "frozen", PARTITIONS as u32)?;
+    let takes_over = stage.start_member(&cast.member, &args)?;
+    let hangs = [&args[..], &["--stuck-for", NEVER]].concat();
+    let freezes = stage.start_member(&cast.member, &hangs)?;
+    stage.until_shared_out(&[takes_over, freezes], ENDS_WITHIN)?;
+
+    let held = stage.held_by(freezes)?;
+    let stuck = held.first().map(ToString::to_string).unwrap_or_default();
+    let producer = stage.start_producer(&cast.producer, &["--stuck", &stuck])?;
+    stage.until("it hangs, and works beside", ENDS_WITHIN, |progress, _| {
+        progress.is_stuck(freezes) && progress.done_by(freezes) >= WORK
+    })?;
+    let joins = vec![
+        stage.joined_after(takes_over)?,
+        stage.joined_after(freezes)?,
+    ];
+    stage.freeze(freezes)?;
+
+    stage.until("the other one has all", ENDS_WITHIN, |progress, _| {
+        progress.held_by(takes_over).len() == PARTITIONS
+    })?;
+    let producer = match wakes_up {
+        WakesUp::Early => {
+            name += ", wakes up early";
+            stage.wake(freezes)?;
+            producer
+        }
+        WakesUp::Late => {
+            name += ", wakes up late";
+            stage.terminate(producer)?;
+            stage.until_all_committed(ENDS_WITHIN)?;
+            stage.wake(freezes)?;
+            stage.start_producer(&cast.producer, &[])?
+        }
+    };
+    stage.until(
+        "it knows that it has nothing",
+        ENDS_WITHIN,
+        |progress, _| progress.given_up_by(freezes) >= held.len() && !progress.is_stuck(freezes),
+    )?;
+    stage.write(freezes, What::Reached);
+
+    stage.until_shared_out(&[takes_over, freezes], ENDS_WITHIN)?;
+    let done = stage.done_by(freezes)?;
+    stage.until_done_by(freezes, done + WORK, ENDS_WITHIN)?;
+    stage.terminate(producer)?;
+    stage.until_all_done(ENDS_WITHIN)?;
+    let leaves = vec![stage.terminate(freezes)?, stage.terminate(takes_over)?];
+    Ok(Outcome {
+        name,
+        verdict: stage.verdict()?,
+        joins,
+        leaves,
+    })
+}
