@@ -169,7 +169,7 @@
 //! | `partition.assignment.strategy` | `cooperative-sticky` moves only the partitions that have to move. With `range` each rebalance drains all |
 //! | `max.poll.interval.ms` | how long the broker waits for a consumer in a rebalance. `drain_within` is at most three quarters of it |
 //! | `session.timeout.ms` | how long the partitions of a killed process stand still. With `group.protocol=consumer` it is the broker's to set |
-//! | `group.instance.id` | no rebalance while a process is restarted |
+//! | `group.instance.id` | no rebalance while a process is restarted. With `group.protocol=consumer`, one that was killed is refused with [`Error::Fatal`] until its session has expired: start it again then |
 //! | `enable.partition.eof` | has no effect on the stream of messages |
 //!
 //! # Your context

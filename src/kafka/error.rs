@@ -92,6 +92,10 @@ fn advice(error: &KafkaError) -> Option<&'static str> {
         RDKafkaErrorCode::FencedInstanceId => {
             "another consumer of the group has the same group.instance.id: give each its own"
         }
+        RDKafkaErrorCode::UnreleasedInstanceId => {
+            "the broker takes another process with this group.instance.id for alive: start this one again when the session \
+             of that one has expired, or give each its own"
+        }
         RDKafkaErrorCode::GroupAuthorizationFailed => {
             "allow this user to read the group (group.id)"
         }
