@@ -5,6 +5,7 @@ mod come_and_go;
 mod exactly_once;
 mod frozen;
 mod full_window;
+mod restart;
 mod stop;
 mod stuck_head;
 
@@ -16,6 +17,7 @@ pub use self::come_and_go::{ComeAndGo, Pace, come_and_go};
 pub use self::exactly_once::exactly_once;
 pub use self::frozen::{WakesUp, frozen};
 pub use self::full_window::{Meanwhile, full_window};
+pub use self::restart::{Ends, Restarted, restart, restart_too_early};
 pub use self::stop::stop;
 pub use self::stuck_head::stuck_head;
 

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use kafka_judge::Verdict;
 use kafka_judge::event::What;
 use tempfile::TempDir;
@@ -145,6 +145,15 @@ impl Stage {
         Ok(())
     }
 
+    /// Waits for a process to end by itself, and not well. Returns its last words.
+    pub fn failed(&mut self, id: u32) -> Result<String> {
+        let mut process = self.take(id)?;
+        let status = process.wait()?;
+        self.journal.write_for(id, What::Exited);
+        ensure!(!status.success(), "{process} has not failed");
+        Ok(process.last_words())
+    }
+
     /// Kills a process as `kill -9` does.
     pub fn kill(&mut self, id: u32) -> Result<()> {
         let mut process = self.take(id)?;
@@ -242,6 +251,12 @@ impl Stage {
     pub fn held_by(&mut self, id: u32) -> Result<BTreeSet<i32>> {
         self.progress.look()?;
         Ok(self.progress.held_by(id))
+    }
+
+    /// Returns how often a process has given up a partition.
+    pub fn given_up_by(&mut self, id: u32) -> Result<usize> {
+        self.progress.look()?;
+        Ok(self.progress.given_up_by(id))
     }
 
     /// Returns how often a process has done a record.

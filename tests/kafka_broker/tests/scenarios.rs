@@ -13,8 +13,8 @@ use kafka_broker_tests::args::Protocol;
 use kafka_broker_tests::broker::Broker;
 use kafka_broker_tests::outcome::Outcome;
 use kafka_broker_tests::scenario::{
-    Cast, ComeAndGo, Meanwhile, Pace, WakesUp, broker_away, come_and_go, cycles, exactly_once,
-    frozen, full_window, stop, stuck_head,
+    Cast, ComeAndGo, Ends, Meanwhile, Pace, WakesUp, broker_away, come_and_go, cycles,
+    exactly_once, frozen, full_window, restart, restart_too_early, stop, stuck_head,
 };
 use kafka_judge::Kind;
 
@@ -194,6 +194,50 @@ fn a_member_that_wakes_up_after_another_one_has_done_all_does_no_harm() {
         let excused = outcome.verdict.count(Kind::OverlapCutOff);
         assert!(excused > 0, "{outcome}");
     });
+}
+
+#[test]
+fn a_static_member_that_is_terminated_comes_back_as_if_it_had_not_been_away() {
+    for_each_protocol(|protocol| {
+        let Some(outcome) = comes_back(protocol, Ends::Terminated) else {
+            return;
+        };
+        assert_eq!(outcome.verdict.half_run, 0, "{outcome}");
+        assert_eq!(outcome.verdict.count(Kind::TwiceCutOff), 0, "{outcome}");
+    });
+}
+
+#[test]
+fn a_static_member_that_is_killed_comes_back_and_repeats_the_last_second() {
+    thread::scope(|scope| {
+        for protocol in [Protocol::Range, Protocol::CooperativeSticky] {
+            scope.spawn(move || comes_back(protocol, Ends::Killed));
+        }
+    });
+}
+
+#[test]
+fn a_static_member_that_the_broker_refuses_says_when_to_start_it_again() {
+    let Some(cast) = cast(OURS) else { return };
+    let refused = restart_too_early(&cast);
+    let (outcome, words) = refused.unwrap_or_else(|error| panic!("{error:#}"));
+    let outcome = print(Ok(outcome));
+    assert_clean(&outcome);
+    let advice = "start this one again when the session of that one has expired";
+    assert!(words.contains(advice), "{words}");
+}
+
+/// Plays a restart within the session: the member has the same partitions again, and the other one has kept its own.
+fn comes_back(protocol: Protocol, ends: Ends) -> Option<Outcome> {
+    let cast = cast(OURS)?;
+    let restarted = restart(&cast, protocol, ends);
+    let restarted = restarted.unwrap_or_else(|error| panic!("{error:#}"));
+    let outcome = print(Ok(restarted.outcome));
+    assert_clean(&outcome);
+    let [before, after] = restarted.held;
+    assert_eq!(before, after, "{outcome}");
+    assert_eq!(restarted.given_up, 0, "{outcome}");
+    Some(outcome)
 }
 
 #[test]
