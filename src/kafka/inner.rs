@@ -248,7 +248,7 @@ impl<C: ConsumerContext + 'static> Inner<C> {
             Done::default(),
         );
         let mut stash = self.stash();
-        self.shared.begin(&lease);
+        self.shared.begin(&lease, None);
         for (of, _) in stash.iter_mut().filter(|(of, _)| Arc::ptr_eq(of, before)) {
             *of = Arc::clone(&lease);
         }

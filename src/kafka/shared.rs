@@ -200,14 +200,14 @@ impl Shared {
 
     // ── leases
 
-    /// Begins the lease of a partition. A lease that is there ends.
-    pub(super) fn begin(&self, lease: &Arc<Lease<Partition>>) {
+    /// Begins the lease of a partition. A lease that is there ends. `committed` is the position that the broker has.
+    pub(super) fn begin(&self, lease: &Arc<Lease<Partition>>, committed: Option<i64>) {
         let before = {
             let mut state = self.lock();
             let partition = lease.partition();
             let before = state.table.get(partition.topic(), partition.number());
             let before = before.map(|slot| Arc::clone(&slot.lease));
-            state.table.insert(Arc::clone(lease));
+            state.table.insert(Arc::clone(lease), committed);
             if state.phase > Phase::Reading {
                 lease.drain(self.drain);
             }

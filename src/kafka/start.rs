@@ -17,6 +17,10 @@ pub(super) struct Start {
     number: i32,
     from: Offset,
     done: Done,
+    /// The position that the broker has.
+    committed: Option<i64>,
+    /// Whether this process knows more than the broker.
+    is_ahead: bool,
 }
 
 /// Reads where partitions begin, from what the group has committed or from what the user says.
@@ -24,15 +28,18 @@ pub(super) fn starts(list: &TopicPartitionList, reads_metadata: bool) -> KafkaRe
     let mut starts = Vec::with_capacity(list.count());
     for element in list.elements() {
         element.error()?;
-        let done = match element.offset() {
-            Offset::Offset(next) if reads_metadata => done_past(next, &element),
-            _ => Done::default(),
+        let (committed, done) = match element.offset() {
+            Offset::Offset(next) if reads_metadata => (Some(next), done_past(next, &element)),
+            Offset::Offset(next) => (Some(next), Done::default()),
+            _ => (None, Done::default()),
         };
         starts.push(Start {
             topic: element.topic().into(),
             number: element.partition(),
             from: element.offset(),
             done,
+            committed,
+            is_ahead: false,
         });
     }
     Ok(starts)
@@ -68,19 +75,28 @@ impl Start {
 
     /// Begins behind what this process has done already, though it could not be committed.
     pub(super) fn or_kept(mut self, shared: &Shared) -> Self {
-        if let Some(kept) = shared.take_kept(&self.topic, self.number, self.next()) {
+        if let Some(kept) = shared.take_kept(&self.topic, self.number, self.committed) {
             self.from = Offset::Offset(kept.next);
             self.done = kept.done;
+            self.is_ahead = true;
         }
         self
     }
 
+    pub(super) fn committed(&self) -> Option<i64> {
+        self.committed
+    }
+
     pub(super) fn into_lease(self) -> Arc<Lease<Partition>> {
         let (next, number) = (self.next(), self.number);
-        Lease::with_epoch(
+        let lease = Lease::with_epoch(
             |epoch| Partition::new(self.topic, number, epoch),
             next,
             self.done,
-        )
+        );
+        if self.is_ahead {
+            lease.touch();
+        }
+        lease
     }
 }

@@ -33,15 +33,15 @@ pub(super) struct Slot {
 }
 
 impl Slot {
-    fn new(lease: Arc<Lease<Partition>>) -> Self {
+    fn new(lease: Arc<Lease<Partition>>, committed: Option<i64>) -> Self {
         Self {
-            committed: lease.next(),
             lease,
             is_full: false,
             is_held: false,
             pace: Pace::default(),
             is_unread: false,
             left: 0,
+            committed,
         }
     }
 
@@ -73,13 +73,13 @@ impl Table {
         (slot.lease.partition() == partition).then_some(slot)
     }
 
-    /// Puts in a lease, in place of the one that was there.
-    pub(super) fn insert(&mut self, lease: Arc<Lease<Partition>>) {
+    /// Puts in a lease, in place of the one that was there. `committed` is the position that the broker has.
+    pub(super) fn insert(&mut self, lease: Arc<Lease<Partition>>, committed: Option<i64>) {
         let partition = lease.partition();
         let topic = Arc::clone(partition.shared_topic());
         let number = partition.number();
         let slots = self.topics.entry(topic).or_default();
-        if slots.insert(number, Slot::new(lease)).is_none() {
+        if slots.insert(number, Slot::new(lease, committed)).is_none() {
             self.len += 1;
         }
     }

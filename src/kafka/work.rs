@@ -194,9 +194,9 @@ impl<C: ConsumerContext + 'static> Work<C> {
             if let Err(error) = element.set_offset(from) {
                 self.inner.shared.take_error(error);
             }
-            let next = start.next();
+            let (next, committed) = (start.next(), start.committed());
             let lease = start.into_lease();
-            self.inner.shared.begin(&lease);
+            self.inner.shared.begin(&lease, committed);
             self.inner.shared.observer.assigned(lease.partition(), next);
             leases.push(lease);
         }

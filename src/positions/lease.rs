@@ -408,6 +408,11 @@ impl<P> Lease<P> {
 
 #[cfg(feature = "rdkafka")]
 impl<P> Lease<P> {
+    /// Takes note that what the lease begins with is not committed.
+    pub(crate) fn touch(&self) {
+        self.lock().ledger.touch();
+    }
+
     /// Like `read`, but tells the reasons apart for which an item is not handed out.
     pub(crate) fn take(self: &Arc<Self>, offset: i64) -> Taken<P> {
         let (number, load) = {

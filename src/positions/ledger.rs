@@ -142,6 +142,12 @@ impl Ledger {
         Some(Done::new(next, runs.into_vec()))
     }
 
+    /// The position is worth a commit, though nothing was read.
+    #[cfg(feature = "rdkafka")]
+    pub(super) fn touch(&mut self) {
+        self.changes += 1;
+    }
+
     pub(super) fn confirm(&mut self, changes: u64) {
         self.confirmed = self.confirmed.max(changes);
     }

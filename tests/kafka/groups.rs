@@ -183,6 +183,47 @@ async fn what_runs_of_a_lost_partition_is_dropped_and_what_was_done_is_not_done_
     );
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn what_was_done_of_a_lost_partition_that_comes_back_is_committed_though_nothing_more_comes()
+{
+    let cluster = Cluster::new(&[("orders", 1)]);
+    cluster.produce_distinct("orders", 0, 10).await;
+    let log = Log::new();
+    let settings = Settings::default()
+        .commit_every(Duration::from_secs(60))
+        .observer(log.clone());
+    let mut config = cluster.config();
+    config.set("session.timeout.ms", "3500");
+    let (kafka, _driver) = subscribe(&config, &["orders"], settings);
+    let last = RefCell::new(None);
+    let work = serve(&kafka, |message| {
+        last.replace(Some(message.position()));
+        async {}
+    });
+    let watch = async {
+        until(|| {
+            let last = last.borrow();
+            last.as_ref().is_some_and(|last: &Position<_>| {
+                last.offset() == 9 && last.lease().in_flight() == 0
+            })
+        })
+        .await;
+        let unknown = RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID;
+        let heartbeat = RDKafkaApiKey::Heartbeat;
+        cluster.mock.request_errors(heartbeat, &[unknown]);
+        log.until("assigned orders [0] at 10").await;
+        // Lost again, before it could be committed.
+        cluster.mock.request_errors(heartbeat, &[unknown]);
+        log.until_count("assigned orders [0] at 10", 2).await;
+        kafka.stop();
+    };
+    let (work, ()) = tokio::join!(work, watch);
+    work.unwrap();
+    assert_eq!(cluster.committed("orders", 0).0, None);
+    kafka.close().await.unwrap();
+    assert_eq!(cluster.committed("orders", 0).0, Some(10));
+}
+
 struct OnDrop<F: FnMut()>(F);
 
 impl<F: FnMut()> Drop for OnDrop<F> {
