@@ -73,11 +73,13 @@ impl Start {
         }
     }
 
-    /// Begins behind what this process has done already, though it could not be committed.
+    /// Begins behind what this process has done already, though it could not be committed, and what others have committed
+    /// since.
     pub(super) fn or_kept(mut self, shared: &Shared) -> Self {
         if let Some(kept) = shared.take_kept(&self.topic, self.number, self.committed) {
-            self.from = Offset::Offset(kept.next);
-            self.done = kept.done;
+            let (next, done) = kept.done.join(self.done, kept.next);
+            self.from = Offset::Offset(next);
+            self.done = done;
             self.is_ahead = true;
         }
         self

@@ -46,6 +46,29 @@ impl Done {
         self.runs
     }
 
+    /// Puts together what two consumers have done past `next`, before which everything is done. Returns the position of both,
+    /// and what is done past it.
+    #[cfg(feature = "rdkafka")]
+    pub(crate) fn join(self, other: Self, mut next: i64) -> (i64, Self) {
+        let mut both = self.runs;
+        both.extend(other.runs);
+        both.sort_unstable_by_key(|run| run.first);
+        let mut runs = Vec::<Run>::new();
+        for run in both {
+            if run.first <= next {
+                next = next.max(run.last.saturating_add(1));
+                continue;
+            }
+            match runs.last_mut() {
+                Some(before) if run.first <= before.last.saturating_add(1) => {
+                    before.last = before.last.max(run.last);
+                }
+                _ => runs.push(run),
+            }
+        }
+        (next, Self::new(next, runs))
+    }
+
     /// Returns whether nothing is done past the position.
     pub fn is_empty(&self) -> bool {
         self.runs.is_empty()

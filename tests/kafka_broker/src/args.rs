@@ -71,6 +71,10 @@ pub struct Args {
     #[arg(long)]
     pub drain_within: Option<u64>,
 
+    /// The most milliseconds that a member waits for its handlers when it is asked to end. What runs then is dropped.
+    #[arg(long)]
+    pub stop_within: Option<u64>,
+
     /// The longest text of what is done past the position; 0 for none.
     #[arg(long, default_value_t = 4_096)]
     pub metadata: usize,

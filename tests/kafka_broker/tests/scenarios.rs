@@ -14,7 +14,8 @@ use kafka_broker_tests::broker::Broker;
 use kafka_broker_tests::outcome::Outcome;
 use kafka_broker_tests::scenario::{
     Cast, ComeAndGo, Ends, Meanwhile, Pace, WakesUp, broker_away, come_and_go, cycles,
-    exactly_once, frozen, full_window, restart, restart_too_early, stop, stuck_head,
+    exactly_once, frozen, frozen_with_a_stuck_head, full_window, restart, restart_too_early, stop,
+    stuck_head,
 };
 use kafka_judge::Kind;
 
@@ -193,6 +194,14 @@ fn a_member_that_wakes_up_after_another_one_has_done_all_does_no_harm() {
         // What hung was done meanwhile by the other one.
         let excused = outcome.verdict.count(Kind::OverlapCutOff);
         assert!(excused > 0, "{outcome}");
+    });
+}
+
+#[test]
+fn what_was_done_past_a_stuck_head_by_another_one_is_not_done_again_by_one_that_wakes_up() {
+    for_each_protocol(|protocol| {
+        let Some(cast) = cast(OURS) else { return };
+        assert_clean(&print(frozen_with_a_stuck_head(&cast, protocol)));
     });
 }
 

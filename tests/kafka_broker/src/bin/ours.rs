@@ -16,6 +16,7 @@ use ordered_by_group::kafka::rdkafka::consumer::DefaultConsumerContext;
 use ordered_by_group::kafka::{Error, Kafka, Observer, Partition, Settings};
 use ordered_by_group::positions;
 use ordered_by_group::prelude::*;
+use tokio::time::timeout;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -30,7 +31,7 @@ async fn main() -> anyhow::Result<()> {
         settings(&args)?,
     )?;
     let driver = tokio::spawn(driver);
-    consume(&kafka, args.slots, handler, stop).await?;
+    consume(&kafka, &args, handler, stop).await?;
     kafka.close().await?;
     driver.await??;
     Ok(())
@@ -39,13 +40,13 @@ async fn main() -> anyhow::Result<()> {
 /// Handles messages until it is told to stop, or the source fails.
 async fn consume(
     kafka: &Kafka,
-    slots: usize,
+    args: &Args,
     handler: &Handler,
     stop: impl Future<Output = ()> + Unpin,
 ) -> Result<(), Error> {
     let work = kafka
         .messages()
-        .try_ordered_by_group(|message| message.group(), slots)
+        .try_ordered_by_group(|message| message.group(), args.slots)
         .offsets(|message| message.position())
         .partitions(|message| message.partition())
         .and_then_unordered(|message| async move {
@@ -62,7 +63,13 @@ async fn consume(
         Either::Left((worked, _)) => worked,
         Either::Right(((), work)) => {
             kafka.stop();
-            work.await
+            match args.stop_within {
+                Some(millis) => {
+                    let worked = timeout(Duration::from_millis(millis), work);
+                    worked.await.unwrap_or(Ok(()))
+                }
+                None => work.await,
+            }
         }
     }
 }

@@ -14,16 +14,18 @@ use std::time::Duration;
 
 use anyhow::Result;
 use kafka_judge::event::What;
+use ordered_by_group::positions::Done;
 
 use crate::args::Protocol;
 use crate::outcome::Outcome;
 use crate::scenario::Cast;
-use crate::stage::Stage;
+use crate::stage::{Progress, Stage};
 
 const PARTITIONS: usize = 8;
 /// A handler that ends only when it is dropped, in the member that freezes.
 const NEVER: &str = "3600000";
 const WORK: usize = 100;
+const KNOWS_WITHIN: Duration = Duration::from_secs(30);
 const ENDS_WITHIN: Duration = Duration::from_secs(60);
 
 /// When the member wakes up.
@@ -41,7 +43,9 @@ pub fn frozen(cast: &Cast, protocol: Protocol, wakes_up: WakesUp) -> Result<Outc
     let args = ["--protocol", protocol.as_str()];
     let mut stage = Stage::new(&cast.brokers, "frozen", PARTITIONS as u32)?;
     let takes_over = stage.start_member(&cast.member, &args)?;
-    let hangs = [&args[..], &["--stuck-for", NEVER]].concat();
+    // In a clean drain, it would wait longer for what hangs than is waited for here.
+    let hangs = ["--stuck-for", NEVER, "--drain-within", "45000"];
+    let hangs = [&args[..], &hangs].concat();
     let freezes = stage.start_member(&cast.member, &hangs)?;
     stage.until_shared_out(&[takes_over, freezes], ENDS_WITHIN)?;
 
@@ -76,7 +80,7 @@ pub fn frozen(cast: &Cast, protocol: Protocol, wakes_up: WakesUp) -> Result<Outc
     };
     stage.until(
         "it knows that it has nothing",
-        ENDS_WITHIN,
+        KNOWS_WITHIN,
         |progress, _| progress.given_up_by(freezes) >= held.len() && !progress.is_stuck(freezes),
     )?;
     stage.write(freezes, What::Reached);
@@ -87,6 +91,64 @@ pub fn frozen(cast: &Cast, protocol: Protocol, wakes_up: WakesUp) -> Result<Outc
     stage.terminate(producer)?;
     stage.until_all_done(ENDS_WITHIN)?;
     let leaves = vec![stage.terminate(freezes)?, stage.terminate(takes_over)?];
+    Ok(Outcome {
+        name,
+        verdict: stage.verdict()?,
+        joins,
+        leaves,
+    })
+}
+
+/// The oldest record of the only partition hangs in both members. What the other one has done past it is committed, and the
+/// one that wakes up has the partition again when the other one leaves.
+pub fn frozen_with_a_stuck_head(cast: &Cast, protocol: Protocol) -> Result<Outcome> {
+    let name = format!("{}, {protocol}, frozen, stuck head", cast.member_name());
+    let protocol = protocol.to_string();
+    let args = ["--protocol", protocol.as_str()];
+    let hangs = ["--stuck-for", NEVER, "--drain-within", "1000"];
+    let hangs = [&args[..], &hangs, &["--stop-within", "1000"]].concat();
+    let mut stage = Stage::new(&cast.brokers, "frozen", 1)?;
+    let one = stage.start_member(&cast.member, &hangs)?;
+    let other = stage.start_member(&cast.member, &hangs)?;
+    let producer = stage.start_producer(&cast.producer, &["--stuck"])?;
+    let hangs_in = |progress: &Progress, member: u32, done: usize| {
+        progress.is_stuck(member) && progress.done_by(member) >= done
+    };
+    stage.until("one hangs, and works beside", ENDS_WITHIN, |progress, _| {
+        hangs_in(progress, one, WORK) || hangs_in(progress, other, WORK)
+    })?;
+    let (freezes, takes_over) = match stage.held_by(one)?.is_empty() {
+        false => (one, other),
+        true => (other, one),
+    };
+    let mut joins = vec![stage.joined_after(freezes)?];
+    stage.freeze(freezes)?;
+
+    let produced = stage.produced()? as u64;
+    let is_more = |(next, text): &(i64, String)| {
+        let done = Done::decode(*next, text).unwrap_or_default();
+        done.len() > produced
+    };
+    stage.until("more is committed", ENDS_WITHIN, |_, committed| {
+        committed.get(&0).is_some_and(is_more)
+    })?;
+    joins.push(stage.joined_after(takes_over)?);
+    stage.wake(freezes)?;
+    stage.until("it knows", KNOWS_WITHIN, |progress, _| {
+        progress.given_up_by(freezes) > 0 && !progress.is_stuck(freezes)
+    })?;
+    stage.write(freezes, What::Reached);
+
+    let done = stage.done_by(freezes)?;
+    let mut leaves = vec![stage.terminate(takes_over)?];
+    stage.until("it has the partition", ENDS_WITHIN, |progress, _| {
+        hangs_in(progress, freezes, done + WORK)
+    })?;
+    stage.terminate(producer)?;
+    leaves.push(stage.terminate(freezes)?);
+    let last = stage.start_member(&cast.member, &args)?;
+    stage.until_all_committed(ENDS_WITHIN)?;
+    leaves.push(stage.terminate(last)?);
     Ok(Outcome {
         name,
         verdict: stage.verdict()?,
