@@ -90,7 +90,8 @@ impl fmt::Display for Error {
 fn advice(error: &KafkaError) -> Option<&'static str> {
     Some(match error.rdkafka_error_code()? {
         RDKafkaErrorCode::FencedInstanceId => {
-            "another consumer of the group has the same group.instance.id: give each its own"
+            "another consumer of the group has the same group.instance.id: give each its own; or this one was away for longer \
+             than its session: start it again"
         }
         RDKafkaErrorCode::UnreleasedInstanceId => {
             "the broker takes another process with this group.instance.id for alive: start this one again when the session \
