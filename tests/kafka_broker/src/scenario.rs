@@ -17,7 +17,7 @@ pub use self::come_and_go::{ComeAndGo, Pace, come_and_go};
 pub use self::exactly_once::exactly_once;
 pub use self::frozen::{WakesUp, frozen, frozen_with_a_stuck_head};
 pub use self::full_window::{Meanwhile, full_window};
-pub use self::restart::{Ends, Restarted, restart, restart_too_early};
+pub use self::restart::{Ends, Restarted, refused, restart};
 pub use self::stop::stop;
 pub use self::stuck_head::stuck_head;
 

@@ -9,6 +9,7 @@ mod topic;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -26,7 +27,7 @@ use crate::journal::Journal;
 /// How often a condition is looked at that is waited for.
 const BEAT: Duration = Duration::from_millis(20);
 
-/// A process that ends when it is asked to has so long.
+/// A process that is to end has so long.
 const ENDS_WITHIN: Duration = Duration::from_secs(60);
 
 /// Where the processes of one scenario meet.
@@ -119,19 +120,11 @@ impl Stage {
         let begun = Instant::now();
         let mut process = self.take(id)?;
         process.terminate()?;
-        loop {
-            if let Some(status) = process.ended()? {
-                self.journal.write_for(id, What::Exited);
-                if !status.success() {
-                    bail!("{process} ended with {status}: {}", process.last_words());
-                }
-                return Ok(begun.elapsed());
-            }
-            if begun.elapsed() > ENDS_WITHIN {
-                bail!("{process} has not ended {ENDS_WITHIN:?} after SIGTERM");
-            }
-            thread::sleep(BEAT);
+        let status = self.end_of(&mut process)?;
+        if !status.success() {
+            bail!("{process} ended with {status}: {}", process.last_words());
         }
+        Ok(begun.elapsed())
     }
 
     /// Waits for a process to end by itself.
@@ -146,10 +139,13 @@ impl Stage {
     }
 
     /// Waits for a process to end by itself, and not well. Returns its last words.
+    ///
+    /// # Errors
+    ///
+    /// If it does not end within a minute, or well.
     pub fn failed(&mut self, id: u32) -> Result<String> {
         let mut process = self.take(id)?;
-        let status = process.wait()?;
-        self.journal.write_for(id, What::Exited);
+        let status = self.end_of(&mut process)?;
         ensure!(!status.success(), "{process} has not failed");
         Ok(process.last_words())
     }
@@ -306,6 +302,20 @@ impl Stage {
             .filter(|event| matches!(event.what, What::Produced(_)));
         let events = produced.chain(outputs).chain(positions).collect();
         kafka_judge::judge(events).map_err(anyhow::Error::msg)
+    }
+
+    fn end_of(&self, process: &mut Process) -> Result<ExitStatus> {
+        let begun = Instant::now();
+        loop {
+            if let Some(status) = process.ended()? {
+                self.journal.write_for(process.id(), What::Exited);
+                return Ok(status);
+            }
+            if begun.elapsed() > ENDS_WITHIN {
+                bail!("{process} has not ended within {ENDS_WITHIN:?}");
+            }
+            thread::sleep(BEAT);
+        }
     }
 
     fn process(&self, id: u32) -> Result<&Process> {

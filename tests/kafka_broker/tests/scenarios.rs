@@ -14,7 +14,7 @@ use kafka_broker_tests::broker::Broker;
 use kafka_broker_tests::outcome::Outcome;
 use kafka_broker_tests::scenario::{
     Cast, ComeAndGo, Ends, Meanwhile, Pace, WakesUp, broker_away, come_and_go, cycles,
-    exactly_once, frozen, frozen_with_a_stuck_head, full_window, restart, restart_too_early, stop,
+    exactly_once, frozen, frozen_with_a_stuck_head, full_window, refused, restart, stop,
     stuck_head,
 };
 use kafka_judge::Kind;
@@ -228,7 +228,7 @@ fn a_static_member_that_is_killed_comes_back_and_repeats_the_last_second() {
 #[test]
 fn a_static_member_that_the_broker_refuses_says_when_to_start_it_again() {
     let Some(cast) = cast(OURS) else { return };
-    let refused = restart_too_early(&cast);
+    let refused = refused(&cast);
     let (outcome, words) = refused.unwrap_or_else(|error| panic!("{error:#}"));
     let outcome = print(Ok(outcome));
     assert_clean(&outcome);

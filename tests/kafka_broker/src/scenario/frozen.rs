@@ -60,6 +60,7 @@ pub fn frozen(cast: &Cast, protocol: Protocol, wakes_up: WakesUp) -> Result<Outc
         stage.joined_after(freezes)?,
     ];
     stage.freeze(freezes)?;
+    let gives_up = stage.given_up_by(freezes)? + held.len();
 
     stage.until("the other one has all", ENDS_WITHIN, |progress, _| {
         progress.held_by(takes_over).len() == PARTITIONS
@@ -81,7 +82,7 @@ pub fn frozen(cast: &Cast, protocol: Protocol, wakes_up: WakesUp) -> Result<Outc
     stage.until(
         "it knows that it has nothing",
         KNOWS_WITHIN,
-        |progress, _| progress.given_up_by(freezes) >= held.len() && !progress.is_stuck(freezes),
+        |progress, _| progress.given_up_by(freezes) >= gives_up && !progress.is_stuck(freezes),
     )?;
     stage.write(freezes, What::Reached);
 
@@ -117,12 +118,13 @@ pub fn frozen_with_a_stuck_head(cast: &Cast, protocol: Protocol) -> Result<Outco
     stage.until("one hangs, and works beside", ENDS_WITHIN, |progress, _| {
         hangs_in(progress, one, WORK) || hangs_in(progress, other, WORK)
     })?;
-    let (freezes, takes_over) = match stage.held_by(one)?.is_empty() {
-        false => (one, other),
-        true => (other, one),
+    let (freezes, takes_over) = match stage.held_by(other)?.is_empty() {
+        true => (one, other),
+        false => (other, one),
     };
     let mut joins = vec![stage.joined_after(freezes)?];
     stage.freeze(freezes)?;
+    let gives_up = stage.given_up_by(freezes)? + 1;
 
     let produced = stage.produced()? as u64;
     let is_more = |(next, text): &(i64, String)| {
@@ -135,7 +137,7 @@ pub fn frozen_with_a_stuck_head(cast: &Cast, protocol: Protocol) -> Result<Outco
     joins.push(stage.joined_after(takes_over)?);
     stage.wake(freezes)?;
     stage.until("it knows", KNOWS_WITHIN, |progress, _| {
-        progress.given_up_by(freezes) > 0 && !progress.is_stuck(freezes)
+        progress.given_up_by(freezes) >= gives_up && !progress.is_stuck(freezes)
     })?;
     stage.write(freezes, What::Reached);
 

@@ -76,21 +76,19 @@ pub fn restart(cast: &Cast, protocol: Protocol, ends: Ends) -> Result<Restarted>
     })
 }
 
-/// By the protocol of KIP-848, the broker refuses a name until the session of the one that was killed has expired. Returns
-/// the last words of the member that it has refused as well. Another one, that is started later, works on.
-pub fn restart_too_early(cast: &Cast) -> Result<(Outcome, String)> {
+/// By the protocol of KIP-848, the broker refuses a name that another process has, until that one has left or its session has
+/// expired. Returns the last words of the one that it has refused as well. When the other one is killed, and some time has
+/// passed, the same works.
+pub fn refused(cast: &Cast) -> Result<(Outcome, String)> {
     let protocol = Protocol::Consumer;
-    let name = format!(
-        "{}, {protocol}, static, killed and started too early",
-        cast.member_name()
-    );
+    let name = format!("{}, {protocol}, static, refused", cast.member_name());
     let protocol = protocol.to_string();
     let mut play = Play::begin(cast, &["--protocol", &protocol])?;
     let [other, first] = play.members;
     let stage = &mut play.stage;
+    let again = stage.start_member(&cast.member, &play.returns)?;
+    let words = stage.failed(again)?;
     stage.kill(first)?;
-    let refused = stage.start_member(&cast.member, &play.returns)?;
-    let words = stage.failed(refused)?;
     stage.until_shared_out(&[other], ENDS_WITHIN)?;
     let again = stage.start_member(&cast.member, &play.returns)?;
     stage.until_done_by(again, WORK, ENDS_WITHIN)?;
