@@ -3,7 +3,7 @@
 //! What is promised of the one that wakes up:
 //!
 //! - nothing is lost, and no committed position goes back: what it commits before it knows is refused;
-//! - as soon as it knows, what runs in it is dropped, and it begins nothing more of what it has lost;
+//! - as soon as it knows, what runs in it is dropped at its next await, and it begins nothing more of what it has lost;
 //! - no key goes back to an earlier record, in any process, unless that record is repeated;
 //! - it joins again and works on.
 //!
@@ -31,7 +31,7 @@ const ENDS_WITHIN: Duration = Duration::from_secs(60);
 /// When the member wakes up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WakesUp {
-    /// As soon as the other one has its partitions, and is behind with them.
+    /// As soon as the other one has done what hung, and is behind with the rest.
     Early,
     /// When the other one has done and committed all there is.
     Late,
@@ -52,6 +52,7 @@ pub fn frozen(cast: &Cast, protocol: Protocol, wakes_up: WakesUp) -> Result<Outc
     let held = stage.held_by(freezes)?;
     let stuck = held.first().map(ToString::to_string).unwrap_or_default();
     let producer = stage.start_producer(&cast.producer, &["--stuck", &stuck])?;
+    stage.until_done_by(takes_over, 1, ENDS_WITHIN)?;
     stage.until("it hangs, and works beside", ENDS_WITHIN, |progress, _| {
         progress.is_stuck(freezes) && progress.done_by(freezes) >= WORK
     })?;
@@ -62,8 +63,8 @@ pub fn frozen(cast: &Cast, protocol: Protocol, wakes_up: WakesUp) -> Result<Outc
     stage.freeze(freezes)?;
     let gives_up = stage.given_up_by(freezes)? + held.len();
 
-    stage.until("the other one has all", ENDS_WITHIN, |progress, _| {
-        progress.held_by(takes_over).len() == PARTITIONS
+    stage.until("the other one goes on", ENDS_WITHIN, |progress, _| {
+        progress.held_by(takes_over).len() == PARTITIONS && progress.has_done_stuck(takes_over)
     })?;
     let producer = match wakes_up {
         WakesUp::Early => {
@@ -82,7 +83,9 @@ pub fn frozen(cast: &Cast, protocol: Protocol, wakes_up: WakesUp) -> Result<Outc
     stage.until(
         "it knows that it has nothing",
         KNOWS_WITHIN,
-        |progress, _| progress.given_up_by(freezes) >= gives_up && !progress.is_stuck(freezes),
+        |progress, _| {
+            progress.given_up_by(freezes) >= gives_up && !progress.runs_what_it_gave_up(freezes)
+        },
     )?;
     stage.write(freezes, What::Reached);
 
@@ -137,7 +140,7 @@ pub fn frozen_with_a_stuck_head(cast: &Cast, protocol: Protocol) -> Result<Outco
     joins.push(stage.joined_after(takes_over)?);
     stage.wake(freezes)?;
     stage.until("it knows", KNOWS_WITHIN, |progress, _| {
-        progress.given_up_by(freezes) >= gives_up && !progress.is_stuck(freezes)
+        progress.given_up_by(freezes) >= gives_up && !progress.runs_what_it_gave_up(freezes)
     })?;
     stage.write(freezes, What::Reached);
 

@@ -26,9 +26,11 @@ pub struct Progress {
 #[derive(Default)]
 struct Process {
     first_start: Option<u64>,
-    running: usize,
+    running: HashSet<(i32, i64)>,
     /// Whether the handler of a record with the key [`STUCK`] runs.
     is_stuck: bool,
+    /// Whether one has ended.
+    has_done_stuck: bool,
     times_done: usize,
     done: HashSet<(i32, i64)>,
     dropped: usize,
@@ -89,13 +91,19 @@ impl Progress {
     pub fn running_in(&self, process: u32) -> usize {
         self.processes
             .get(&process)
-            .map_or(0, |process| process.running)
+            .map_or(0, |process| process.running.len())
     }
 
     /// Returns whether the handler of a record with the key [`STUCK`] runs in a process.
     pub fn is_stuck(&self, process: u32) -> bool {
         let process = self.processes.get(&process);
         process.is_some_and(|process| process.is_stuck)
+    }
+
+    /// Returns whether a process has done a record with the key [`STUCK`].
+    pub fn has_done_stuck(&self, process: u32) -> bool {
+        let process = self.processes.get(&process);
+        process.is_some_and(|process| process.has_done_stuck)
     }
 
     /// Returns how many handlers a process has dropped half-way.
@@ -116,6 +124,14 @@ impl Progress {
         self.processes
             .get(&process)
             .map_or(0, |process| process.times_given_up)
+    }
+
+    /// Returns whether a handler runs in a process of a partition that it has given up.
+    pub fn runs_what_it_gave_up(&self, process: u32) -> bool {
+        self.processes.get(&process).is_some_and(|process| {
+            let mut running = process.running.iter();
+            running.any(|(partition, _)| !process.held.contains(partition))
+        })
     }
 
     /// Returns when the first handler of a process began.
@@ -160,17 +176,18 @@ impl Progress {
             What::Start(record) => {
                 process.is_stuck |= record.key == STUCK;
                 process.first_start.get_or_insert(event.at);
-                process.running += 1;
+                process.running.insert((record.partition, record.offset));
             }
             What::End(record) => {
                 process.is_stuck &= record.key != STUCK;
-                process.running -= 1;
+                process.has_done_stuck |= record.key == STUCK;
+                process.running.remove(&(record.partition, record.offset));
                 process.times_done += 1;
                 process.done.insert((record.partition, record.offset));
             }
             What::Drop(record) => {
                 process.is_stuck &= record.key != STUCK;
-                process.running -= 1;
+                process.running.remove(&(record.partition, record.offset));
                 process.dropped += 1;
             }
             What::Assigned(partition) => {
@@ -194,7 +211,7 @@ impl Progress {
 impl fmt::Debug for Process {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Process")
-            .field("running", &self.running)
+            .field("running", &self.running.len())
             .field("done", &self.times_done)
             .field("dropped", &self.dropped)
             .field("held", &self.held)
