@@ -16,6 +16,7 @@ mod plots;
 mod processor;
 mod queues;
 mod serial;
+#[path = "../../contenders/svg.rs"]
 mod svg;
 mod work;
 mod workers;
