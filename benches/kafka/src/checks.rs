@@ -101,7 +101,7 @@ impl Checks {
 }
 
 /// The number at the beginning of a payload: how many records of the key came before it.
-fn sequence(payload: &[u8]) -> u64 {
+pub fn sequence(payload: &[u8]) -> u64 {
     let digits = payload.iter().take_while(|byte| byte.is_ascii_digit());
     digits.fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0'))
 }

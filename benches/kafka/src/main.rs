@@ -1,28 +1,47 @@
 //! What order, leases and commits cost a consumer of Kafka, on a real broker.
 //!
-//! `KAFKA_BROKERS=localhost:9092 cargo bench -p kafka_speed` prints a table.
-//! `-- w3` measures only what begins with it; `-- --test` runs all once, with a few records.
-//! `-- --rounds 9` measures so often, instead of five times.
+//! `KAFKA_BROKERS=localhost:9092 cargo bench -p kafka_speed` prints a table. The first run makes the topics `bench-…` and
+//! fills them, with one replica each. What may follow `--`:
 //!
-//! The first run makes the topics `bench-…` and fills them, with one replica each.
+//! - `w1`, `w2`, `w3`, `tx`: measures only these workloads.
+//! - `--rounds 9`: measures so often, instead of five times.
+//! - `--parallel-consumer`: measures Confluent Parallel Consumer as well. It needs Java 17 or later and Maven, whose commands
+//!   may be named in `JAVA` and `MVN`. Maven brings the jars once.
+//! - `--figures FILE`: adds the figures of each run to a file. The table is of all that is in it.
+//! - `--test`: runs all once, with a few records.
+//!
+//! With `--figures FILE --rounds 0`, nothing is measured. Paths are relative to the root of the repository.
 
 mod checks;
+mod consume;
+mod contender;
+mod figures;
 mod measure;
+mod outputs;
+mod parallel_consumer;
 #[path = "../../contenders/processor.rs"]
 mod processor;
 mod timer;
 mod topics;
+mod transactions;
 mod workload;
 
-use std::fmt::Write as _;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use measure::{Contender, Figures, measure};
-use processor::processor;
+use contender::Contender;
+use figures::{Figures, Runs, table};
+use measure::{Failure, measure};
+use parallel_consumer::ParallelConsumer;
 use workload::{Workload, workloads};
 
+const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+const FAMILIES: [&str; 4] = ["w1", "w2", "w3", "tx"];
+
 fn main() -> ExitCode {
-    match run(std::env::args().skip(1).collect()) {
+    match run(&Arguments(std::env::args().skip(1).collect())) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("kafka: {error}");
@@ -31,124 +50,134 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: Vec<String>) -> Result<(), String> {
-    let brokers = std::env::var("KAFKA_BROKERS").map_err(|_| {
-        "KAFKA_BROKERS is not set: start a broker, and set it to the broker's address, such as localhost:9092"
-    })?;
-    let is_test = arguments.iter().any(|argument| argument == "--test");
-    let after = |name: &str| {
-        let at = arguments.iter().position(|argument| argument == name)?;
-        arguments.get(at + 1)
-    };
+struct Arguments(Vec<String>);
+
+fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let is_test = arguments.contain("--test");
     let workloads = workloads(is_test);
-    if let Some(name) = after("--one") {
-        let contender = after("--contender").ok_or("--contender is missing")?;
-        let contender = Contender::ALL.into_iter().find(|c| c.name() == contender);
-        let contender = contender.ok_or("--contender names none")?;
-        let workload = workloads.iter().find(|workload| workload.name == *name);
+    if let Some(name) = arguments.after("--one")? {
+        let workload = workloads.iter().find(|workload| workload.name == name);
         let workload = workload.ok_or("--one names no workload")?;
-        let figures = measure(&brokers, workload, contender).map_err(|error| error.to_string())?;
+        let contender = arguments.after("--contender")?.unwrap_or_default();
+        let contenders = Contender::of(workload, false).into_iter();
+        let contender = contenders.into_iter().find(|it| it.name() == contender);
+        let contender = contender.ok_or("--contender names none")?;
+        let figures = measure(&brokers()?, workload, contender)?;
         println!("{}", figures.to_line());
         return Ok(());
     }
-    let rounds = match after("--rounds") {
-        Some(rounds) => rounds.parse().ok().filter(|rounds| *rounds > 0),
-        None if is_test => Some(1),
-        None => Some(5),
+    let rounds = match arguments.after("--rounds")? {
+        Some(rounds) => rounds.parse().map_err(|_| "--rounds takes a number")?,
+        None if is_test => 1,
+        None => 5,
     };
-    let rounds: usize = rounds.ok_or("--rounds takes a number, at least 1")?;
-    let families: Vec<_> = ["w1", "w2", "w3"]
-        .into_iter()
-        .filter(|family| arguments.iter().any(|argument| argument == family))
-        .collect();
     let chosen: Vec<_> = workloads
         .into_iter()
-        .filter(|workload| families.is_empty() || families.contains(&workload.family))
+        .filter(|workload| arguments.choose(workload.family))
         .collect();
-    for workload in &chosen {
-        topics::prepare(&brokers, &workload.records)?;
-    }
-    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    let found = rounds_of(&chosen, rounds, is_test)?;
-    let table = table(&chosen, &found, &load, rounds);
-    println!("{table}");
-    Ok(())
-}
-
-/// By workload and contender, one of each round. The contenders take turns, and another one begins in each round.
-fn rounds_of(
-    workloads: &[Workload],
-    rounds: usize,
-    is_test: bool,
-) -> Result<Vec<Vec<Vec<Figures>>>, String> {
-    let count = Contender::ALL.len();
-    let mut found = vec![vec![Vec::new(); count]; workloads.len()];
-    let program = std::env::current_exe().map_err(|error| error.to_string())?;
-    for round in 0..rounds {
-        for (workload, found) in std::iter::zip(workloads, &mut found) {
-            for turn in 0..count {
-                let n = (round + turn) % count;
-                let contender = Contender::ALL[n].name();
-                let mut command = Command::new(&program);
-                command.args(["--one", &workload.name, "--contender", contender]);
-                if is_test {
-                    command.arg("--test");
-                }
-                let output = command.output().map_err(|error| error.to_string())?;
-                let text = String::from_utf8_lossy(&output.stdout);
-                let figures = text.lines().find_map(Figures::of_line).ok_or_else(|| {
-                    let error = String::from_utf8_lossy(&output.stderr);
-                    format!("{}, {contender}: {error}", workload.name)
-                })?;
-                found[n].push(figures);
+    let path = arguments.path("--figures")?;
+    let mut runs = match &path {
+        Some(path) => read(path)?,
+        None => Runs::default(),
+    };
+    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    if rounds > 0 {
+        let bench = Bench {
+            brokers: brokers()?,
+            parallel_consumer: match arguments.contain("--parallel-consumer") {
+                true => Some(ParallelConsumer::build()?),
+                false => None,
+            },
+            is_test,
+        };
+        for workload in &chosen {
+            topics::prepare(&bench.brokers, &workload.records)?;
+        }
+        for _ in 0..rounds {
+            bench.round(&chosen, &mut runs)?;
+            if let Some(path) = &path {
+                fs::write(path, runs.to_text())?;
             }
         }
     }
-    Ok(found)
+    println!("{}", table(&chosen, &runs, &load));
+    Ok(())
 }
 
-fn table(workloads: &[Workload], found: &[Vec<Vec<Figures>>], load: &str, rounds: usize) -> String {
-    let load = load.split(' ').next().unwrap_or_default();
-    let mut text = format!(
-        "\n{}; medians of {rounds} runs each (the best in brackets); load average at the start {load}.\n\n\
-         | workload | contender | s | records/s | CPU µs / record | peak MiB | speed, CPU, memory: × floor |\n\
-         |---|---|---|---|---|---|---|\n",
-        processor()
-    );
-    for (workload, found) in std::iter::zip(workloads, found) {
-        let records = workload.records.count as f64;
-        let medians: Vec<_> = found
-            .iter()
-            .map(|all| {
-                let by = |figure: fn(&Figures) -> f64| median(all.iter().map(figure).collect());
-                (by(|f| f.seconds), by(|f| f.cpu_seconds), by(|f| f.peak_mib))
-            })
-            .collect();
-        let floor = medians[0];
-        for ((contender, all), (seconds, cpu, peak)) in
-            Contender::ALL.iter().zip(found).zip(&medians)
-        {
-            let best = all.iter().map(|f| f.seconds).fold(f64::INFINITY, f64::min);
-            writeln!(
-                text,
-                "| {} | {} | {seconds:.3} ({best:.3}) | {:.0} ({:.0}) | {:.2} | {peak:.0} | {:.2}, {:.2}, {:.2} |",
-                workload.name,
-                contender.name(),
-                records / seconds,
-                records / best,
-                cpu / records * 1e6,
-                floor.0 / seconds,
-                cpu / floor.1,
-                peak / floor.2,
-            )
-            .expect("a string takes all");
-        }
+fn brokers() -> Result<String, Failure> {
+    let missing = "KAFKA_BROKERS is not set: start a broker, and set it to the broker's address, such as localhost:9092";
+    Ok(std::env::var("KAFKA_BROKERS").map_err(|_| missing)?)
+}
+
+/// A file that is not there has no runs.
+fn read(path: &Path) -> Result<Runs, Failure> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(Runs::of_text(&text)?),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Runs::default()),
+        Err(error) => Err(error.into()),
     }
-    text.push('\n');
-    text
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_unstable_by(f64::total_cmp);
-    values[values.len() / 2]
+impl Arguments {
+    fn contain(&self, name: &str) -> bool {
+        self.0.iter().any(|argument| argument == name)
+    }
+
+    fn after(&self, name: &str) -> Result<Option<&str>, String> {
+        let Some(at) = self.0.iter().position(|argument| argument == name) else {
+            return Ok(None);
+        };
+        let value = self.0.get(at + 1).ok_or(format!("{name} takes a value"))?;
+        Ok(Some(value))
+    }
+
+    /// Cargo starts a bench in the folder of its package.
+    fn path(&self, name: &str) -> Result<Option<PathBuf>, String> {
+        Ok(self.after(name)?.map(|path| Path::new(ROOT).join(path)))
+    }
+
+    /// All are chosen if none is named.
+    fn choose(&self, family: &str) -> bool {
+        self.contain(family) || !FAMILIES.iter().any(|family| self.contain(family))
+    }
+}
+
+struct Bench {
+    brokers: String,
+    parallel_consumer: Option<ParallelConsumer>,
+    is_test: bool,
+}
+
+impl Bench {
+    /// The contenders take turns, and another one begins in each round.
+    fn round(&self, workloads: &[Workload], runs: &mut Runs) -> Result<(), Failure> {
+        for workload in workloads {
+            let mut contenders = Contender::of(workload, self.parallel_consumer.is_some());
+            let first = runs.count(workload, contenders[0]) % contenders.len();
+            contenders.rotate_left(first);
+            for contender in contenders {
+                let measured = match (contender, &self.parallel_consumer) {
+                    (Contender::ParallelConsumer, Some(program)) => {
+                        program.measure(&self.brokers, workload)
+                    }
+                    _ => self.in_a_process(workload, contender),
+                };
+                let named = |error| format!("{}, {}: {error}", workload.name, contender.name());
+                runs.add(workload, contender, measured.map_err(named)?);
+            }
+        }
+        Ok(())
+    }
+
+    fn in_a_process(&self, workload: &Workload, contender: Contender) -> Result<Figures, Failure> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(["--one", &workload.name, "--contender", &contender.name()]);
+        if self.is_test {
+            command.arg("--test");
+        }
+        let output = command.output()?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        let figures = text.lines().find_map(Figures::of_line);
+        Ok(figures.ok_or_else(|| String::from_utf8_lossy(&output.stderr).into_owned())?)
+    }
 }

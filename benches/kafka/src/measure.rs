@@ -1,82 +1,25 @@
 //! One measured run, in a process of its own: memory and CPU time are those of a process.
 
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::SystemTime;
 
-use futures::{StreamExt as _, TryStreamExt as _};
-use ordered_by_group::kafka::{Error, Kafka, Message, Settings};
-use ordered_by_group::prelude::*;
-use rdkafka::consumer::{
-    BaseConsumer, CommitMode, Consumer as _, DefaultConsumerContext, StreamConsumer,
-};
-use rdkafka::{ClientConfig, Message as _};
+use rdkafka::ClientConfig;
+use rdkafka::consumer::BaseConsumer;
 use rustix::time::{ClockId, clock_gettime};
 use tokio::runtime::Builder;
 
 use crate::checks::Checks;
+use crate::consume::Consumer;
+use crate::contender::Contender;
+use crate::figures::Figures;
+use crate::outputs::Outputs;
 use crate::topics;
+use crate::transactions::Transactions;
 use crate::workload::Workload;
 
-/// What handles the records.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Contender {
-    /// `buffer_unordered` on rdkafka's stream: no order, and one commit at the end.
-    Floor,
-    Completion,
-    Source,
-}
+pub type Failure = Box<dyn std::error::Error>;
 
-/// What a run took.
-#[derive(Clone, Copy, Debug)]
-pub struct Figures {
-    /// From the subscription to the last record: it includes joining the group.
-    pub seconds: f64,
-    /// Until the consumer was closed, the last commit included.
-    pub cpu_seconds: f64,
-    pub peak_mib: f64,
-    pub mean_in_handler_us: f64,
-}
-
-type Failure = Box<dyn std::error::Error>;
-
-impl Contender {
-    pub const ALL: [Self; 3] = [Self::Floor, Self::Completion, Self::Source];
-
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Floor => "buffer_unordered",
-            Self::Completion => "ours, completion order",
-            Self::Source => "ours, source order",
-        }
-    }
-}
-
-impl Figures {
-    pub fn to_line(self) -> String {
-        let Self {
-            seconds,
-            cpu_seconds,
-            peak_mib,
-            mean_in_handler_us,
-        } = self;
-        format!("figures {seconds} {cpu_seconds} {peak_mib} {mean_in_handler_us}")
-    }
-
-    pub fn of_line(line: &str) -> Option<Self> {
-        let numbers = line.strip_prefix("figures ")?.split(' ');
-        let numbers: Vec<f64> = numbers.filter_map(|number| number.parse().ok()).collect();
-        let [seconds, cpu_seconds, peak_mib, mean_in_handler_us] = numbers[..] else {
-            return None;
-        };
-        Some(Self {
-            seconds,
-            cpu_seconds,
-            peak_mib,
-            mean_in_handler_us,
-        })
-    }
-}
-
-/// Runs a workload, and checks what the handlers saw and what was committed.
+/// Runs a workload, and checks what the handlers saw, what was committed and what was written.
 pub fn measure(
     brokers: &str,
     workload: &Workload,
@@ -87,146 +30,95 @@ pub fn measure(
         .enable_time()
         .build()?;
     let topic = workload.records.topic();
-    let since_epoch = std::time::SystemTime::UNIX_EPOCH.elapsed()?;
-    let mut config = ClientConfig::new();
-    config
-        .set("bootstrap.servers", brokers)
-        .set(
-            "group.id",
-            format!("bench-{}-{}", std::process::id(), since_epoch.as_nanos()),
-        )
-        .set("auto.offset.reset", "earliest")
-        .set("enable.auto.commit", "false")
-        .set("fetch.queue.backoff.ms", "1");
-    let ends = {
+    let config = consumer_config(brokers);
+    let checks = {
         let consumer: BaseConsumer = config.create()?;
-        topics::ends(&consumer, &topic)?
+        Checks::new(&topics::ends(&consumer, &topic)?)
     };
-    let checks = Checks::new(&ends);
-    let cpu = cpu_seconds();
-    let start = Instant::now();
-    let seconds = match contender {
-        Contender::Floor => runtime.block_on(floor(&config, &topic, workload, &checks, start))?,
-        _ => runtime.block_on(ours(&config, &topic, workload, contender, &checks, start))?,
+    let outputs = match workload.writes {
+        true => {
+            let topic = format!("{topic}-out-{}", unique());
+            Some(Outputs::new(brokers, topic, workload.records.partitions)?)
+        }
+        false => None,
     };
-    let cpu_seconds = cpu_seconds() - cpu;
+    let mut consumer = Consumer {
+        config: &config,
+        topic: &topic,
+        workload,
+        checks: &checks,
+        outputs: None,
+    };
+    let (seconds, cpu_seconds) = match (contender, &outputs) {
+        (Contender::Transactions(every), Some(outputs)) => {
+            let transactions = Arc::new(Transactions::new(outputs)?);
+            timed(|| runtime.block_on(transactions.consume(&consumer, every)))?
+        }
+        (_, outputs) => {
+            let acknowledged = outputs.as_ref().map(|outputs| outputs.acknowledged());
+            consumer.outputs = acknowledged.transpose()?;
+            timed(|| match contender {
+                Contender::Floor => runtime.block_on(consumer.floor()),
+                _ => runtime.block_on(consumer.ours(contender)),
+            })?
+        }
+    };
+    let peak_mib = peak_mib()?;
     let report = checks.report();
-    let committed = topics::committed(&config, &topic, &ends)?;
     let count = workload.records.count;
-    if report.handled != count || report.duplicates > 0 || committed != count {
-        return Err(format!("committed {committed} of {count}, {report:?}").into());
+    if report.handled != count || report.duplicates > 0 {
+        return Err(format!("handled not all, or some twice: {report:?}").into());
     }
-    if contender != Contender::Floor && (report.late > 0 || report.overlaps > 0) {
+    if contender.keeps_order() && (report.late > 0 || report.overlaps > 0) {
         return Err(format!("out of order: {report:?}").into());
+    }
+    check_committed(&config, workload)?;
+    if let Some(outputs) = outputs {
+        let written = outputs.count(contender.keeps_order())?;
+        if written != count {
+            return Err(format!("{written} outputs of {count} records").into());
+        }
     }
     Ok(Figures {
         seconds,
         cpu_seconds,
-        peak_mib: peak_mib()?,
+        peak_mib,
         mean_in_handler_us: report.mean_in_handler.as_secs_f64() * 1e6,
     })
 }
 
-async fn floor(
-    config: &ClientConfig,
-    topic: &str,
-    workload: &Workload,
-    checks: &Checks,
-    start: Instant,
-) -> Result<f64, Failure> {
-    let consumer: StreamConsumer = config.create()?;
-    consumer.subscribe(&[topic])?;
-    {
-        let handled = consumer
-            .stream()
-            .map_ok(|message| async move {
-                let key = message.key().unwrap_or_default();
-                let payload = message.payload().unwrap_or_default();
-                let (partition, offset) = (message.partition(), message.offset());
-                let began = checks.begin(partition, offset, key, payload);
-                workload.cost.pay(partition, offset).await;
-                checks.end(key, began);
-                Ok(())
-            })
-            .try_buffer_unordered(workload.in_flight);
-        let mut handled = std::pin::pin!(handled);
-        while checks.handled() < workload.records.count {
-            handled.next().await.ok_or("the stream has ended")??;
-        }
-    }
-    let seconds = start.elapsed().as_secs_f64();
-    consumer.commit_consumer_state(CommitMode::Sync)?;
-    consumer.unsubscribe();
-    drop(consumer);
-    Ok(seconds)
+/// Of a consumer in a group of its own.
+pub fn consumer_config(brokers: &str) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config
+        .set("bootstrap.servers", brokers)
+        .set("group.id", format!("bench-{}", unique()))
+        .set("auto.offset.reset", "earliest")
+        .set("enable.auto.commit", "false")
+        .set("fetch.queue.backoff.ms", "1");
+    config
 }
 
-async fn ours(
-    config: &ClientConfig,
-    topic: &str,
-    workload: &Workload,
-    contender: Contender,
-    checks: &Checks,
-    start: Instant,
-) -> Result<f64, Failure> {
-    let settings = Settings::default();
-    let (kafka, driver) = Kafka::subscribe(config, &[topic], DefaultConsumerContext, settings)?;
-    let driver = tokio::spawn(driver);
-    let ordered = kafka
-        .messages()
-        .try_ordered_by_group(|message| message.group(), workload.in_flight)
-        .offsets(|message| message.position())
-        .partitions(|message| message.partition());
-    let (mut settled, mut seconds) = (0, 0.0);
-    let mut count = || {
-        settled += 1;
-        if settled == workload.records.count {
-            seconds = start.elapsed().as_secs_f64();
-            kafka.stop();
-        }
-    };
-    match contender {
-        Contender::Source => {
-            ordered
-                .and_then(|message| handle(message, workload, checks))
-                .try_drive(|(outcome, position)| {
-                    position.settle(outcome.is_some());
-                    count();
-                    async { Ok(()) }
-                })
-                .await?;
-        }
-        _ => {
-            ordered
-                .and_then_unordered(|message| handle(message, workload, checks))
-                .try_drive(|(outcome, position)| {
-                    position.offset().settle(outcome.is_some());
-                    count();
-                    async { Ok(()) }
-                })
-                .await?;
-        }
+/// Whether the group has committed all records.
+pub fn check_committed(config: &ClientConfig, workload: &Workload) -> Result<(), Failure> {
+    let committed = topics::committed(config, &workload.records)?;
+    let count = workload.records.count;
+    match committed == count {
+        true => Ok(()),
+        false => Err(format!("committed {committed} of {count}").into()),
     }
-    kafka.close().await?;
-    driver.await??;
-    Ok(seconds)
 }
 
-async fn handle(
-    message: Message<'_>,
-    workload: &Workload,
-    checks: &Checks,
-) -> Result<Option<()>, Error> {
-    let position = message.position();
-    let handled = position.run(async || {
-        let key = message.key().unwrap_or_default();
-        let payload = message.payload().unwrap_or_default();
-        let number = position.partition().number();
-        let began = checks.begin(number, message.offset(), key, payload);
-        workload.cost.pay(number, message.offset()).await;
-        checks.end(key, began);
-    });
-    Ok(handled.await)
+fn unique() -> String {
+    let since_epoch = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+    format!("{}-{}", std::process::id(), since_epoch.as_nanos())
+}
+
+/// The seconds that it says, and those of the CPU until it has ended.
+fn timed(run: impl FnOnce() -> Result<f64, Failure>) -> Result<(f64, f64), Failure> {
+    let cpu = cpu_seconds();
+    let seconds = run()?;
+    Ok((seconds, cpu_seconds() - cpu))
 }
 
 fn cpu_seconds() -> f64 {

@@ -18,19 +18,10 @@ pub const WITHIN: Duration = Duration::from_secs(20);
 pub fn prepare(brokers: &str, records: &Records) -> Result<(), String> {
     let topic = records.topic();
     let config = config(brokers);
-    let admin: AdminClient<DefaultClientContext> = config.create().map_err(text)?;
-    let new = NewTopic::new(&topic, records.partitions, TopicReplication::Fixed(1));
-    let options = AdminOptions::new().operation_timeout(Some(WITHIN));
-    let made = block_on(admin.create_topics([&new], &options)).map_err(text)?;
-    match made.into_iter().next() {
-        Some(Ok(_)) => fill(&config, &topic, records)?,
-        Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => {}
-        Some(Err((_, code))) => return Err(format!("cannot create the topic {topic}: {code}")),
-        None => {
-            return Err(format!(
-                "no answer on whether the topic {topic} was created"
-            ));
-        }
+    match create(brokers, &topic, records.partitions).map_err(text)? {
+        Ok(()) => fill(&config, &topic, records)?,
+        Err(RDKafkaErrorCode::TopicAlreadyExists) => {}
+        Err(code) => return Err(format!("cannot create the topic {topic}: {code}")),
     }
     let consumer: BaseConsumer = config.create().map_err(text)?;
     let count = ends(&consumer, &topic)
@@ -47,6 +38,23 @@ pub fn prepare(brokers: &str, records: &Records) -> Result<(), String> {
     }
 }
 
+/// Makes a topic. The inner error is the broker's.
+pub fn create(
+    brokers: &str,
+    topic: &str,
+    partitions: i32,
+) -> Result<Result<(), RDKafkaErrorCode>, KafkaError> {
+    let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(1));
+    let options = AdminOptions::new().operation_timeout(Some(WITHIN));
+    let made = block_on(admin(brokers)?.create_topics([&new], &options))?;
+    let made = made.into_iter().next().ok_or(KafkaError::Canceled)?;
+    Ok(made.map(drop).map_err(|(_, code)| code))
+}
+
+pub fn admin(brokers: &str) -> Result<AdminClient<DefaultClientContext>, KafkaError> {
+    config(brokers).create()
+}
+
 /// The partitions of a topic, and how many records each holds.
 pub fn ends<C: ConsumerContext>(
     consumer: &impl Consumer<C>,
@@ -61,17 +69,11 @@ pub fn ends<C: ConsumerContext>(
     ends.collect()
 }
 
-/// The sum of what a group has committed.
-pub fn committed(
-    config: &ClientConfig,
-    topic: &str,
-    ends: &[(i32, i64)],
-) -> Result<u64, KafkaError> {
+/// The sum of what the group of this configuration has committed.
+pub fn committed(config: &ClientConfig, records: &Records) -> Result<u64, KafkaError> {
     let consumer: BaseConsumer = config.create()?;
     let mut list = TopicPartitionList::new();
-    for (partition, _) in ends {
-        list.add_partition(topic, *partition);
-    }
+    list.add_partition_range(&records.topic(), 0, records.partitions - 1);
     let list = consumer.committed_offsets(list, WITHIN)?;
     let elements = list.elements();
     let offsets = elements.iter().filter_map(|of| of.offset().to_raw());

@@ -12,7 +12,11 @@ pub struct Workload {
     pub family: &'static str,
     pub records: Records,
     pub in_flight: usize,
+    /// Of one partition, before it is paused: `Settings::in_flight`.
+    pub of_a_partition: usize,
     pub cost: Cost,
+    /// Whether each record has an output, in another topic.
+    pub writes: bool,
 }
 
 /// The records of a topic.
@@ -39,7 +43,7 @@ pub enum Cost {
 pub fn workloads(is_test: bool) -> Vec<Workload> {
     let some = |full, small| if is_test { small } else { full };
     let mut all = Vec::new();
-    for keys in [10, 20, 1_000] {
+    for (name, keys) in [("10", 10), ("20", 20), ("1,000", 1_000)] {
         let records = Records {
             family: "w1",
             count: some(10_000, 200),
@@ -48,11 +52,13 @@ pub fn workloads(is_test: bool) -> Vec<Workload> {
             bytes: 0,
         };
         all.push(Workload {
-            name: format!("W1, {keys} keys"),
+            name: format!("W1, {name} keys"),
             family: "w1",
             records,
             in_flight: 16,
+            of_a_partition: 512,
             cost: Cost::Random,
+            writes: false,
         });
     }
     let costs = [
@@ -74,10 +80,12 @@ pub fn workloads(is_test: bool) -> Vec<Workload> {
             family: "w2",
             records,
             in_flight: 100,
+            of_a_partition: 512,
             cost,
+            writes: false,
         });
     }
-    for in_flight in [16, 1_000] {
+    for (name, in_flight) in [("16", 16), ("1,000", 1_000)] {
         let records = Records {
             family: "w3",
             count: some(500_000, 5_000),
@@ -86,11 +94,35 @@ pub fn workloads(is_test: bool) -> Vec<Workload> {
             bytes: 100,
         };
         all.push(Workload {
-            name: format!("W3, {in_flight} in flight"),
+            name: format!("W3, {name} at once"),
             family: "w3",
             records,
             in_flight,
+            of_a_partition: 512,
             cost: Cost::None,
+            writes: false,
+        });
+    }
+    for (name, cost) in [
+        ("no wait", Cost::None),
+        ("1 ms", Cost::Exactly(Duration::from_millis(1))),
+    ] {
+        let records = Records {
+            family: "tx",
+            count: some(500_000, 1_000),
+            partitions: 8,
+            keys: 10_000,
+            bytes: 100,
+        };
+        all.push(Workload {
+            name: format!("TX, {name}"),
+            family: "tx",
+            records,
+            in_flight: 1_000,
+            // Each pause throws away what was fetched, and with 512 there are many.
+            of_a_partition: 8_192,
+            cost,
+            writes: true,
         });
     }
     all
