@@ -48,6 +48,10 @@ impl Contender {
         }
     }
 
+    pub fn is_ours(self) -> bool {
+        !matches!(self, Self::Floor | Self::ParallelConsumer)
+    }
+
     pub fn keeps_order(self) -> bool {
         self != Self::Floor
     }

@@ -7,7 +7,8 @@
 //! - `--rounds 9`: measures so often, instead of five times.
 //! - `--parallel-consumer`: measures Confluent Parallel Consumer as well. It needs Java 17 or later and Maven, whose commands
 //!   may be named in `JAVA` and `MVN`. Maven brings the jars once.
-//! - `--figures FILE`: adds the figures of each run to a file. The table is of all that is in it.
+//! - `--figures FILE`: adds the figures of each run to a file. The table and the plot are of all that is in it.
+//! - `--plot docs/kafka.svg`: draws a plot of the workloads whose handlers write nothing.
 //! - `--test`: runs all once, with a few records.
 //!
 //! With `--figures FILE --rounds 0`, nothing is measured. Paths are relative to the root of the repository.
@@ -19,8 +20,11 @@ mod figures;
 mod measure;
 mod outputs;
 mod parallel_consumer;
+mod plot;
 #[path = "../../contenders/processor.rs"]
 mod processor;
+#[path = "../../contenders/svg.rs"]
+mod svg;
 mod timer;
 mod topics;
 mod transactions;
@@ -101,6 +105,9 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
         }
     }
     println!("{}", table(&chosen, &runs, &load));
+    if let Some(path) = arguments.path("--plot")? {
+        fs::write(path, plot::speeds(&chosen, &runs))?;
+    }
     Ok(())
 }
 

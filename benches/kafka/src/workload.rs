@@ -128,6 +128,18 @@ pub fn workloads(is_test: bool) -> Vec<Workload> {
     all
 }
 
+impl Workload {
+    /// What is the same in all workloads of its family.
+    pub fn about(&self) -> &'static str {
+        match self.family {
+            "w1" => "W1: 10,000 records of 0 to 5 ms, 16 at once",
+            "w2" => "W2: 25,000 records, 8 partitions, 1,000 keys, 100 at once",
+            "w3" => "W3: 500,000 records of 100 bytes, 10,000 keys, no wait",
+            _ => "TX: 500,000 records of 100 bytes, 8 partitions, 10,000 keys, an output each",
+        }
+    }
+}
+
 impl Records {
     /// The topic that holds them. Its name tells them apart from those of a `--test`.
     pub fn topic(&self) -> String {
