@@ -102,7 +102,11 @@ impl Consumer<'_> {
     }
 
     pub fn settings(&self) -> Settings {
-        Settings::default().in_flight(self.workload.of_a_partition)
+        let settings = Settings::default();
+        match self.workload.of_a_partition {
+            Some(max) => settings.in_flight(max),
+            None => settings,
+        }
     }
 
     pub async fn handle_in_lease(&self, message: &Message<'_>) -> Result<Option<()>, Error> {

@@ -71,6 +71,8 @@ impl Outputs {
             .set("group.id", &self.topic)
             .set("enable.auto.commit", "false")
             .set("enable.partition.eof", "true")
+            // At the end, the broker waits so long before it says so.
+            .set("fetch.wait.max.ms", "10")
             .set("isolation.level", "read_committed")
             .create()?;
         let mut list = TopicPartitionList::new();

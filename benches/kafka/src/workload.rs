@@ -12,8 +12,8 @@ pub struct Workload {
     pub family: &'static str,
     pub records: Records,
     pub in_flight: usize,
-    /// Of one partition, before it is paused: `Settings::in_flight`.
-    pub of_a_partition: usize,
+    /// Of one partition: `Settings::in_flight`, if it is not the default.
+    pub of_a_partition: Option<usize>,
     pub cost: Cost,
     /// Whether each record has an output, in another topic.
     pub writes: bool,
@@ -56,7 +56,7 @@ pub fn workloads(is_test: bool) -> Vec<Workload> {
             family: "w1",
             records,
             in_flight: 16,
-            of_a_partition: 512,
+            of_a_partition: None,
             cost: Cost::Random,
             writes: false,
         });
@@ -80,7 +80,7 @@ pub fn workloads(is_test: bool) -> Vec<Workload> {
             family: "w2",
             records,
             in_flight: 100,
-            of_a_partition: 512,
+            of_a_partition: None,
             cost,
             writes: false,
         });
@@ -98,7 +98,7 @@ pub fn workloads(is_test: bool) -> Vec<Workload> {
             family: "w3",
             records,
             in_flight,
-            of_a_partition: 512,
+            of_a_partition: None,
             cost: Cost::None,
             writes: false,
         });
@@ -119,8 +119,8 @@ pub fn workloads(is_test: bool) -> Vec<Workload> {
             family: "tx",
             records,
             in_flight: 1_000,
-            // Each pause throws away what was fetched, and with 512 there are many.
-            of_a_partition: 8_192,
+            // All that wait for the broker may be of one partition.
+            of_a_partition: Some(8_192),
             cost,
             writes: true,
         });
