@@ -28,6 +28,8 @@ impl Process {
         let started = clock::now();
         let child = Command::new(program)
             .args(args)
+            // Its last words are its error, without a backtrace of it.
+            .env("RUST_LIB_BACKTRACE", "0")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(File::create(stderr)?)
