@@ -1,15 +1,17 @@
 //! The same work for each contender: pull a message, run its handler, take its result and offset, and check them.
 
+mod one_yield;
+
 use std::collections::HashMap;
 use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use futures::{Stream, StreamExt as _, stream};
 use futures_buffered::BufferedStreamExt as _;
 use ordered_by_group::{Access, Monitor, prelude::*};
 use tokio::sync::{Mutex, Semaphore};
+
+use one_yield::OneYield;
 
 /// How many different keys there are.
 pub const KEYS: u64 = 10_000;
@@ -322,18 +324,4 @@ async fn check(items: u64, in_source_order: bool, results: impl Stream<Item = (u
     assert_eq!(count, items);
     assert_eq!(offsets, items * (items - 1) / 2);
     assert!(amounts > 0);
-}
-
-struct OneYield(bool);
-
-impl Future for OneYield {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        if std::mem::replace(&mut self.0, true) {
-            return Poll::Ready(());
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    }
 }

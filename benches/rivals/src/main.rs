@@ -10,6 +10,8 @@ mod fork_join;
 mod frontier;
 mod keyed_mutex;
 mod makespan;
+#[path = "../../contenders/one_yield.rs"]
+mod one_yield;
 mod ours;
 mod plots;
 #[path = "../../contenders/processor.rs"]

@@ -7,9 +7,7 @@
 
 use std::collections::HashMap;
 use std::future::Future;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures::{Stream, stream};
@@ -62,7 +60,7 @@ pub struct OneYield;
 impl Handler for OneYield {
     fn handle(&self, item: Item) -> impl Future<Output = u64> + Send + 'static {
         async move {
-            Yield(false).await;
+            crate::one_yield::OneYield(false).await;
             item.amount
         }
     }
@@ -154,20 +152,6 @@ impl Handler for Watched {
             watch.finish(item);
             item.amount
         }
-    }
-}
-
-struct Yield(bool);
-
-impl Future for Yield {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        if std::mem::replace(&mut self.0, true) {
-            return Poll::Ready(());
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
     }
 }
 

@@ -1,15 +1,12 @@
 //! What waits, and for what.
 
-use std::future::Future;
-use std::pin::Pin;
-use std::task::{Context, Poll};
-
 use ordered_by_group::prelude::*;
 use ordered_by_group::without_slot;
 
 use crate::feed::Item;
 use crate::figures::Figures;
 use crate::measure::{Bench, Part};
+use crate::one_yield::OneYield;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Case {
@@ -197,19 +194,5 @@ impl Case {
                 measure!(by_key(64).partitions(one), then_unordered(first_waits))
             }
         }
-    }
-}
-
-struct OneYield(bool);
-
-impl Future for OneYield {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        if std::mem::replace(&mut self.0, true) {
-            return Poll::Ready(());
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
     }
 }

@@ -12,6 +12,8 @@ mod figures;
 mod gate;
 mod measure;
 mod memory;
+#[path = "../../../contenders/one_yield.rs"]
+mod one_yield;
 #[path = "../../../contenders/processor.rs"]
 mod processor;
 mod tables;
