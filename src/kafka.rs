@@ -145,8 +145,8 @@
 //! So `max.poll.interval.ms` no longer tells that a service is stuck. Watch the age of the oldest message instead: see
 //! [`Snapshot::oldest_unfinished`](crate::Snapshot::oldest_unfinished).
 //!
-//! One stuck key must not stop the other partitions: a slow partition with
-//! [`in_flight`](Settings::in_flight) unsettled messages is paused. Set [`look_ahead`](crate::TryOrdered::look_ahead) to several times as many.
+//! One stuck key must not stop the other partitions: a slow partition with [`in_flight`](Settings::in_flight) unsettled
+//! messages is paused. Set [`look_ahead`](crate::TryOrdered::look_ahead) to several times as many.
 //!
 //! **Memory** is the window and what librdkafka fetches ahead, which is up to 64 MiB (`queued.max.messages.kbytes`) and
 //! 100,000 messages for a partition (`queued.min.messages`), by its own defaults.

@@ -213,8 +213,8 @@ impl<Fut> Slots<Fut> {
             self.tell_apart(false, &mut left);
         }
         while let Some(place) = self.told_apart.returning() {
-            let place = self.places.get(place);
-            if place.is_some_and(|here| here.is_told_apart && here.slot == Slot::Unneeded) {
+            let place = &self.places[place];
+            if place.is_told_apart && place.slot == Slot::Unneeded {
                 return true;
             }
             self.told_apart.pop_returning();
@@ -226,9 +226,7 @@ impl<Fut> Slots<Fut> {
     /// The next that may be done waiting, if it is known already.
     pub(crate) fn next_returning(&mut self) -> Option<usize> {
         while let Some(place) = self.told_apart.pop_returning() {
-            let Some(here) = self.places.get_mut(place) else {
-                continue;
-            };
+            let here = &mut self.places[place];
             if std::mem::take(&mut here.is_told_apart) {
                 // If it is found to be woken again before it is polled, it is not polled twice in this round.
                 here.looked_at = self.told_apart.round();
@@ -254,8 +252,8 @@ impl<Fut> Slots<Fut> {
     #[cold]
     fn next_apart(&mut self) -> Option<usize> {
         while let Some(woken) = self.told_apart.pop_holder() {
-            let place = self.places.get_mut(woken);
-            if place.is_some_and(|here| std::mem::take(&mut here.is_told_apart)) {
+            let place = &mut self.places[woken];
+            if std::mem::take(&mut place.is_told_apart) {
                 return Some(woken);
             }
         }
@@ -310,6 +308,7 @@ impl<Fut> Slots<Fut> {
             return;
         }
         // What was woken there in the past may still be found. It is passed over, like any wake of a vacant place.
+        self.told_apart.clear();
         self.places.truncate(kept);
         self.places.shrink_to_fit();
         self.vacant = (0..kept).rev().collect();

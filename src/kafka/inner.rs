@@ -114,14 +114,13 @@ impl<C: ConsumerContext + 'static> Inner<C> {
         {
             let mut state = self.shared.lock();
             let is_only = state.table.len() < 2;
-            match state.table.slot_of(lease) {
-                Some(slot) if !is_only && !slot.is_full => {
-                    slot.is_held = !slot.pace.is_slow();
-                    if slot.is_held {
-                        return true;
-                    }
-                }
-                _ => return false,
+            let slot = state.table.slot_of(lease);
+            let Some(slot) = slot.filter(|slot| !is_only && !slot.is_full) else {
+                return false;
+            };
+            slot.is_held = !slot.pace.is_slow();
+            if slot.is_held {
+                return true;
             }
         }
         self.pause(|slot| *slot.lease.partition() == *lease.partition() && slot.fill());
@@ -133,15 +132,13 @@ impl<C: ConsumerContext + 'static> Inner<C> {
     pub(super) fn still_holds_reader(&self, lease: &Lease<Partition>, waker: &Waker) -> bool {
         // Before it is looked at, since it may be paused in between.
         self.shared.wake_reader_by(waker);
-        let is_held = |slot: &mut Slot| slot.is_held;
-        let is_held = self.shared.lock().table.slot_of(lease).is_some_and(is_held);
-        if is_held && !lease.poll_room(self.shared.near_limit(), waker) {
-            return true;
-        }
-        if let Some(slot) = self.shared.lock().table.slot_of(lease) {
-            slot.is_held = false;
-        }
-        false
+        let near = self.shared.near_limit();
+        let mut state = self.shared.lock();
+        let Some(slot) = state.table.slot_of(lease) else {
+            return false;
+        };
+        slot.is_held = slot.is_held && !lease.poll_room(near, waker);
+        slot.is_held
     }
 
     /// At each beat: pauses a partition for which the reader waits and that is slow. `true` if the reader waits on.
