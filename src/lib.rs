@@ -213,6 +213,7 @@ pub mod guide;
 #[cfg(feature = "rdkafka")]
 #[cfg_attr(docsrs, doc(cfg(feature = "rdkafka")))]
 pub mod kafka;
+mod known;
 pub mod parts;
 pub mod positions;
 mod running;

@@ -3,26 +3,27 @@
 use std::collections::VecDeque;
 use std::fmt;
 
-use super::ring::Ring;
+use super::ring::{Entry, Ring};
 use super::{SPAN, Window};
 use crate::engine::window::Unordered;
+use crate::known::known;
 use crate::spare::shrink_queue;
 
 /// Emits each result as it finishes.
 ///
 /// Holds the items past the frontier, and the arrival numbers of the results that were kept, the first to finish first.
 pub struct CompletionOrder<O, R> {
-    ring: Ring<Entry<O, R>>,
+    ring: Ring<Entry<O, State<R>>>,
     kept: VecDeque<u64>,
     frontier: Option<O>,
     admitted: usize,
     failed: usize,
 }
 
-enum Entry<O, R> {
-    Unfinished(O),
-    Finished(O, R),
-    HandedOver(O),
+enum State<R> {
+    Unfinished,
+    Finished(R),
+    HandedOver,
     Failed,
 }
 
@@ -39,36 +40,29 @@ impl<O, R> CompletionOrder<O, R> {
 }
 
 impl<O: Clone, R> CompletionOrder<O, R> {
-    /// Hands over the item at `ticket`, if it is finished or finishes now.
+    /// Hands over the item at `ticket`, which has come to this result.
     #[inline(always)] // or what comes out is copied on its way
-    fn hand_over(&mut self, ticket: u64, finishes: Option<R>) -> Option<(R, Unordered<O>)> {
+    fn hand_over(&mut self, ticket: u64, result: R) -> (R, Unordered<O>) {
         self.admitted -= 1;
-        let is_first = ticket == self.ring.head();
-        let entry = if is_first {
-            self.ring.pop_if(|_| true)?
-        } else {
-            std::mem::replace(self.ring.entry(ticket), Entry::Failed)
-        };
-        let (offset, result) = match (entry, finishes) {
-            (Entry::Unfinished(offset), Some(result)) | (Entry::Finished(offset, result), None) => {
-                (offset, result)
-            }
-            _ => unreachable!("an item finishes once, and is handed over once"),
-        };
-        if is_first {
+        let offset = if ticket == self.ring.head() {
+            let Entry { offset, .. } = known(self.ring.pop_if(|_| true));
             self.move_frontier(offset.clone());
+            offset
         } else {
-            *self.ring.entry(ticket) = Entry::HandedOver(offset.clone());
-        }
-        Some((result, Unordered::new(offset, self.frontier.clone())))
+            let entry = self.ring.entry(ticket);
+            entry.state = State::HandedOver;
+            entry.offset.clone()
+        };
+        (result, Unordered::new(offset, self.frontier.clone()))
     }
 
     /// Moves the frontier to this offset, and over all that were handed over behind it without a gap.
     #[inline(always)]
     fn move_frontier(&mut self, offset: O) {
         self.frontier = Some(offset);
-        let is_handed_over = |entry: &mut Entry<O, R>| matches!(entry, Entry::HandedOver(_));
-        while let Some(Entry::HandedOver(offset)) = self.ring.pop_if(is_handed_over) {
+        let is_handed_over =
+            |entry: &mut Entry<O, State<R>>| matches!(entry.state, State::HandedOver);
+        while let Some(Entry { offset, .. }) = self.ring.pop_if(is_handed_over) {
             self.frontier = Some(offset);
         }
     }
@@ -92,7 +86,8 @@ impl<O: Clone, R> Window<()> for CompletionOrder<O, R> {
     }
 
     fn admit(&mut self, offset: O, (): ()) {
-        self.ring.push(Entry::Unfinished(offset));
+        let state = State::Unfinished;
+        self.ring.push(Entry { offset, state });
         self.admitted += 1;
     }
 
@@ -103,11 +98,15 @@ impl<O: Clone, R> Window<()> for CompletionOrder<O, R> {
             return Some((result, Unordered::new(offset, self.frontier.clone())));
         }
         if self.kept.is_empty() {
-            self.ring.push(Entry::HandedOver(offset.clone()));
+            self.ring.push(Entry {
+                offset: offset.clone(),
+                state: State::HandedOver,
+            });
             return Some((result, Unordered::new(offset, self.frontier.clone())));
         }
         self.kept.push_back(self.ring.end());
-        self.ring.push(Entry::Finished(offset, result));
+        let state = State::Finished(result);
+        self.ring.push(Entry { offset, state });
         self.admitted += 1;
         self.emit()
     }
@@ -118,25 +117,26 @@ impl<O: Clone, R> Window<()> for CompletionOrder<O, R> {
             self.keep(ticket, result);
             return self.emit();
         }
-        self.hand_over(ticket, Some(result))
+        Some(self.hand_over(ticket, result))
     }
 
     fn keep(&mut self, ticket: u64, result: R) {
-        let entry = self.ring.entry(ticket);
-        if let Entry::Unfinished(offset) = std::mem::replace(entry, Entry::Failed) {
-            *entry = Entry::Finished(offset, result);
-            self.kept.push_back(ticket);
-        }
+        self.ring.entry(ticket).state = State::Finished(result);
+        self.kept.push_back(ticket);
     }
 
     fn fail(&mut self, ticket: u64) {
-        *self.ring.entry(ticket) = Entry::Failed;
+        self.ring.entry(ticket).state = State::Failed;
         self.failed += 1;
     }
 
     fn emit(&mut self) -> Option<(R, Unordered<O>)> {
         let ticket = self.kept.pop_front()?;
-        self.hand_over(ticket, None)
+        let state = &mut self.ring.entry(ticket).state;
+        match std::mem::replace(state, State::HandedOver) {
+            State::Finished(result) => Some(self.hand_over(ticket, result)),
+            _ => unreachable!("what is kept is finished"),
+        }
     }
 
     fn has_reached(&self, arrival: u64) -> bool {
@@ -155,9 +155,9 @@ impl<O: Clone, R> Window<()> for CompletionOrder<O, R> {
     where
         O: 'a,
     {
-        self.ring.iter().filter_map(|entry| match entry {
-            Entry::Unfinished(offset) => Some(offset),
-            Entry::Finished(..) | Entry::HandedOver(_) | Entry::Failed => None,
+        self.ring.iter().filter_map(|entry| match entry.state {
+            State::Unfinished => Some(&entry.offset),
+            State::Finished(_) | State::HandedOver | State::Failed => None,
         })
     }
 

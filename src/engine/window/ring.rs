@@ -1,5 +1,6 @@
 //! The admitted items, found by their arrival number: those that come out as they arrive have none.
 
+use crate::known::{at_mut, known};
 use crate::spare::is_far_too_large;
 
 /// A ring that doubles when it is full. An entry's place is its arrival number modulo the capacity, so it is found
@@ -9,6 +10,12 @@ pub(super) struct Ring<E> {
     places: Vec<Option<E>>,
     head: u64,
     end: u64,
+}
+
+/// An admitted item: its offset, and how it stands.
+pub(super) struct Entry<O, S> {
+    pub(super) offset: O,
+    pub(super) state: S,
 }
 
 const FEWEST_PLACES: usize = 64;
@@ -40,16 +47,18 @@ impl<E> Ring<E> {
         self.head == self.end
     }
 
+    #[inline(always)] // or the entry is copied on its way
     pub(super) fn push(&mut self, entry: E) {
         if self.len() == self.places.len() {
             self.grow();
         }
         let place = self.place(self.end);
-        self.places[place] = Some(entry);
+        *at_mut(&mut self.places, place) = Some(entry);
         self.end += 1;
     }
 
     /// Takes the first entry, if it is such a one.
+    #[inline(always)] // the same
     pub(super) fn pop_if(&mut self, is_such: impl FnOnce(&mut E) -> bool) -> Option<E> {
         let place = self.place(self.head);
         let entry = self.places.get_mut(place)?.take_if(is_such)?;
@@ -61,7 +70,7 @@ impl<E> Ring<E> {
     pub(super) fn entry(&mut self, seq: u64) -> &mut E {
         debug_assert!((self.head..self.end).contains(&seq));
         let place = self.place(seq);
-        self.places[place].as_mut().expect("an admitted item")
+        known(at_mut(&mut self.places, place).as_mut())
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &E> {

@@ -3,19 +3,20 @@
 use std::fmt;
 
 use super::Window;
-use super::ring::Ring;
+use super::ring::{Entry, Ring};
+use crate::known::known;
 
 /// Emits results in source order.
 ///
 /// Holds the admitted items, and what became of them.
 pub struct SourceOrder<O, R> {
-    ring: Ring<Entry<O, R>>,
+    ring: Ring<Entry<O, State<R>>>,
     finished: usize,
 }
 
-enum Entry<O, R> {
-    Unfinished(O),
-    Finished(O, R),
+enum State<R> {
+    Unfinished,
+    Finished(R),
     Failed,
 }
 
@@ -46,7 +47,8 @@ impl<O, R> Window<()> for SourceOrder<O, R> {
     }
 
     fn admit(&mut self, offset: O, (): ()) {
-        self.ring.push(Entry::Unfinished(offset));
+        let state = State::Unfinished;
+        self.ring.push(Entry { offset, state });
     }
 
     #[inline(always)] // or what comes out is copied on its way
@@ -54,7 +56,8 @@ impl<O, R> Window<()> for SourceOrder<O, R> {
         if self.ring.is_empty() {
             return Some((result, offset));
         }
-        self.ring.push(Entry::Finished(offset, result));
+        let state = State::Finished(result);
+        self.ring.push(Entry { offset, state });
         self.finished += 1;
         self.emit()
     }
@@ -65,28 +68,28 @@ impl<O, R> Window<()> for SourceOrder<O, R> {
             self.keep(ticket, result);
             return self.emit();
         }
-        match self.ring.pop_if(|_| true)? {
-            Entry::Unfinished(offset) => Some((result, offset)),
-            Entry::Finished(..) | Entry::Failed => unreachable!("an item finishes once"),
-        }
+        let is_unfinished =
+            |entry: &mut Entry<O, State<R>>| matches!(entry.state, State::Unfinished);
+        let Entry { offset, .. } = known(self.ring.pop_if(is_unfinished));
+        Some((result, offset))
     }
 
     fn keep(&mut self, ticket: u64, result: R) {
-        let entry = self.ring.entry(ticket);
-        if let Entry::Unfinished(offset) = std::mem::replace(entry, Entry::Failed) {
-            *entry = Entry::Finished(offset, result);
-            self.finished += 1;
-        }
-    }
-
-    fn fail(&mut self, ticket: u64) {
-        *self.ring.entry(ticket) = Entry::Failed;
+        self.ring.entry(ticket).state = State::Finished(result);
         self.finished += 1;
     }
 
+    fn fail(&mut self, ticket: u64) {
+        self.ring.entry(ticket).state = State::Failed;
+        self.finished += 1;
+    }
+
+    #[inline(always)] // the same
     fn emit(&mut self) -> Option<(R, O)> {
-        let is_finished = |entry: &mut Entry<O, R>| matches!(entry, Entry::Finished(..));
-        let Entry::Finished(offset, result) = self.ring.pop_if(is_finished)? else {
+        let is_finished =
+            |entry: &mut Entry<O, State<R>>| matches!(entry.state, State::Finished(_));
+        let Entry { offset, state } = self.ring.pop_if(is_finished)?;
+        let State::Finished(result) = state else {
             unreachable!("it was looked at");
         };
         self.finished -= 1;
@@ -109,9 +112,9 @@ impl<O, R> Window<()> for SourceOrder<O, R> {
     where
         O: 'a,
     {
-        self.ring.iter().filter_map(|entry| match entry {
-            Entry::Unfinished(offset) => Some(offset),
-            Entry::Finished(..) | Entry::Failed => None,
+        self.ring.iter().filter_map(|entry| match entry.state {
+            State::Unfinished => Some(&entry.offset),
+            State::Finished(_) | State::Failed => None,
         })
     }
 
