@@ -676,3 +676,143 @@ fn a_place_is_not_given_back_while_somebody_has_its_waker() {
         burst(&gate, &arrivals, &mut poll, |_| Vec::new());
     }
 }
+
+#[test]
+fn what_waited_is_given_back_though_there_were_more_groups_than_that() {
+    const GROUPS: u32 = 40_000;
+    const WAITING: u32 = 20_000;
+    for one_stays in [false, true] {
+        let arrivals = Rc::new(RefCell::new(VecDeque::new()));
+        let is_open = Rc::new(Cell::new(false));
+        let source = {
+            let arrivals = Rc::clone(&arrivals);
+            stream::poll_fn(move |_| match arrivals.borrow_mut().pop_front() {
+                Some(item) => Poll::Ready(Some((item, [0_u8; 1_024]))),
+                None => Poll::Pending,
+            })
+        };
+        let handler = {
+            let is_open = Rc::clone(&is_open);
+            move |(item, _)| {
+                let is_open = Rc::clone(&is_open);
+                poll_fn(move |cx| {
+                    if is_open.get() && !(one_stays && item == 1) {
+                        return Poll::Ready(());
+                    }
+                    cx.waker().wake_by_ref();
+                    Poll::Pending
+                })
+            }
+        };
+        let results = source
+            .ordered_by_group(|(item, _)| *item, GROUPS as usize)
+            .look_ahead(2 * GROUPS as usize)
+            .prefetch()
+            .then_unordered(handler);
+        let mut results = Box::pin(results);
+        let mut cx = Context::from_waker(Waker::noop());
+        let started = measure(|| {
+            arrivals.borrow_mut().extend(0..GROUPS);
+            arrivals.borrow_mut().extend((0..WAITING).map(|_| 0));
+            while results.waiting() < WAITING as usize {
+                assert!(results.as_mut().poll_next(&mut cx).is_pending());
+            }
+            *arrivals.borrow_mut() = VecDeque::new();
+        });
+        let finished = measure(|| {
+            is_open.set(true);
+            let left = GROUPS + WAITING - u32::from(one_stays);
+            let mut out = 0;
+            while out < left {
+                out += u32::from(results.as_mut().poll_next(&mut cx).is_ready());
+            }
+            assert!(results.as_mut().poll_next(&mut cx).is_pending());
+        });
+        let gone = -finished.bytes_current;
+        let waited = i64::from(WAITING) * 1_024;
+        assert!(
+            started.bytes_current > waited && gone > waited,
+            "{one_stays}: {gone} bytes of {} are given back",
+            started.bytes_current
+        );
+    }
+}
+
+#[test]
+fn what_many_keys_took_is_given_back_also_if_others_come() {
+    const HANDLERS: u32 = 50_000;
+    let arrivals = Arrivals::default();
+    let wakers = Rc::new(RefCell::new(Vec::<Waker>::new()));
+    let is_open = Rc::new(Cell::new(false));
+    let (gate, kept) = (Rc::clone(&is_open), Rc::clone(&wakers));
+    let source = {
+        let arrivals = Rc::clone(&arrivals);
+        stream::poll_fn(move |_| match arrivals.borrow_mut().pop_front() {
+            Some(item) => Poll::Ready(Some(item)),
+            None => Poll::Pending,
+        })
+    };
+    let results = source
+        .ordered_by_groups(|n| [*n], HANDLERS as usize)
+        .look_ahead(HANDLERS as usize)
+        .then(move |n| {
+            let (gate, kept) = (Rc::clone(&gate), Rc::clone(&kept));
+            poll_fn(move |cx| {
+                if gate.get() {
+                    return Poll::Ready(n);
+                }
+                kept.borrow_mut().push(cx.waker().clone());
+                Poll::Pending
+            })
+        });
+    let mut results = Box::pin(results);
+    let mut poll = || {
+        let mut cx = Context::from_waker(Waker::noop());
+        results.as_mut().poll_next(&mut cx).is_ready()
+    };
+    let peak = measure(|| {
+        arrivals.borrow_mut().extend(0..HANDLERS);
+        while !arrivals.borrow().is_empty() {
+            assert!(!poll());
+        }
+    });
+    let after = measure(|| {
+        is_open.set(true);
+        wakers.take().into_iter().rev().for_each(Waker::wake);
+        let mut taken = 0;
+        while taken < HANDLERS {
+            taken += u32::from(poll());
+        }
+        while poll() {}
+        is_open.set(false);
+        *arrivals.borrow_mut() = VecDeque::from([0]);
+        assert!(!poll());
+    });
+    let (peak, left) = (peak.bytes_current, peak.bytes_current + after.bytes_current);
+    assert!(left < peak / 16, "{left} of {peak} bytes are kept");
+}
+
+#[test]
+fn many_one_shot_groups_read_ahead_leave_no_state() {
+    let mut results = Box::pin(
+        stream::iter(0_u64..)
+            .ordered_by_group(|n| *n, 64)
+            .prefetch()
+            .look_ahead(256)
+            .then(async |_| tokio::task::yield_now().await),
+    );
+    let mut take = |count: u32| {
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut taken = 0;
+        while taken < count {
+            taken += u32::from(results.as_mut().poll_next(&mut cx).is_ready());
+        }
+    };
+    take(10_000);
+    let measured = measure(|| take(100_000));
+    assert!(
+        measured.bytes_current <= 1_024,
+        "{} bytes",
+        measured.bytes_current
+    );
+}

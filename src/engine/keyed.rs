@@ -7,6 +7,7 @@
 use std::hash::Hash;
 
 use crate::engine::hashing::HashKeys;
+use crate::known::{at, at_mut, known};
 use crate::spare::is_far_too_large;
 
 const BUCKETS_PER_PLACE: usize = 16;
@@ -15,7 +16,8 @@ const FEWEST_BUCKETS: usize = 1024;
 const LONGEST_CHAIN: usize = 8;
 const NONE: u32 = u32::MAX;
 
-pub(crate) struct Keyed<K, S> {
+/// Either each place is given with [`insert`](Self::insert), or each is chosen with [`open`](Self::open).
+pub(crate) struct Keyed<K, S, V> {
     hasher: S,
     /// A chain has become too long.
     crowded: bool,
@@ -23,24 +25,28 @@ pub(crate) struct Keyed<K, S> {
     buckets: Vec<u32>,
     /// What is left of a hash when it is shifted to the number of a bucket.
     shift: u32,
-    entries: Vec<Option<Entry<K>>>,
+    entries: Vec<Option<Entry<K, V>>>,
+    /// Places that were chosen and given back.
+    vacant: Vec<usize>,
     len: usize,
 }
 
-/// A key that was looked up and has no place; its hash, if it was needed.
+/// A key that was looked up and has no place.
 #[derive(Debug)]
 pub struct Unlisted<K> {
     key: K,
-    hash: Option<u64>,
+    /// Only where there is any key in the table: else it may not be needed.
+    hash: u64,
 }
 
-struct Entry<K> {
+struct Entry<K, V> {
     key: K,
+    value: V,
     hash: u64,
     next: u32,
 }
 
-impl<K, S> Keyed<K, S> {
+impl<K, S, V> Keyed<K, S, V> {
     pub(crate) fn new(hasher: S) -> Self {
         Self {
             hasher,
@@ -48,6 +54,7 @@ impl<K, S> Keyed<K, S> {
             buckets: Vec::new(),
             shift: 0,
             entries: Vec::new(),
+            vacant: Vec::new(),
             len: 0,
         }
     }
@@ -80,27 +87,43 @@ impl<K, S> Keyed<K, S> {
         S: HashKeys,
     {
         if self.len == 0 {
-            return Err(Unlisted { key, hash: None });
+            return Err(Unlisted { key, hash: 0 });
         }
         let hash = self.hash(&key);
-        match self.find(hash, &key) {
+        match self.find_listed(hash, &key) {
             Some(place) => Ok(place),
-            None => {
-                let hash = Some(hash);
-                Err(Unlisted { key, hash })
-            }
+            None => Err(Unlisted { key, hash }),
         }
     }
 
     /// Gives a place to a key that was looked up and has none.
     #[inline(always)]
-    pub(crate) fn list(&mut self, place: usize, Unlisted { key, hash }: Unlisted<K>)
+    pub(crate) fn insert_unlisted(&mut self, place: usize, key: Unlisted<K>, value: V)
     where
         K: Hash,
         S: HashKeys,
     {
-        let hash = hash.unwrap_or_else(|| self.hash(&key));
-        self.insert(place, hash, key);
+        let hash = self.hash_of(&key);
+        self.insert(place, hash, key.key, value);
+    }
+
+    /// Chooses a place for a key that was looked up and has none.
+    pub(crate) fn open_unlisted(&mut self, key: Unlisted<K>, value: V) -> usize
+    where
+        K: Hash,
+        S: HashKeys,
+    {
+        let hash = self.hash_of(&key);
+        self.open(hash, key.key, value)
+    }
+
+    #[inline(always)]
+    fn hash_of(&mut self, Unlisted { key, hash }: &Unlisted<K>) -> u64
+    where
+        K: Hash,
+        S: HashKeys,
+    {
+        if self.len == 0 { self.hash(key) } else { *hash }
     }
 
     /// The place of this key.
@@ -112,7 +135,16 @@ impl<K, S> Keyed<K, S> {
         if self.len == 0 {
             return None;
         }
-        let mut place = self.buckets[self.bucket(hash)];
+        self.find_listed(hash, key)
+    }
+
+    /// The same, where any key has a place.
+    #[inline(always)]
+    fn find_listed(&self, hash: u64, key: &K) -> Option<usize>
+    where
+        K: Eq,
+    {
+        let mut place = *at(&self.buckets, self.bucket(hash));
         while place != NONE {
             let entry = self.entry(place);
             if entry.hash == hash && entry.key == *key {
@@ -125,40 +157,59 @@ impl<K, S> Keyed<K, S> {
 
     /// Gives a place to a key that has none.
     #[inline(always)] // a tenth of what an item costs
-    pub(crate) fn insert(&mut self, place: usize, hash: u64, key: K) {
+    pub(crate) fn insert(&mut self, place: usize, hash: u64, key: K, value: V) {
         if place >= self.entries.len() {
             self.grow(place + 1);
         }
         let bucket = self.bucket(hash);
-        let next = std::mem::replace(&mut self.buckets[bucket], place as u32);
-        self.entries[place] = Some(Entry { key, hash, next });
+        let entry = at_mut(&mut self.entries, place);
+        let next = std::mem::replace(at_mut(&mut self.buckets, bucket), place as u32);
+        *entry = Some(Entry {
+            key,
+            value,
+            hash,
+            next,
+        });
         self.len += 1;
         if next != NONE {
             self.look_at_chain(next);
         }
     }
 
+    /// Chooses a place for a key that has none.
+    #[inline(always)] // as above
+    pub(crate) fn open(&mut self, hash: u64, key: K, value: V) -> usize {
+        let place = self.vacant.pop().unwrap_or(self.entries.len());
+        self.insert(place, hash, key, value);
+        place
+    }
+
+    /// Forgets the key that has this place, which was chosen.
+    #[inline(always)] // as above
+    pub(crate) fn close(&mut self, place: usize) {
+        self.remove(place);
+        self.vacant.push(place);
+    }
+
     /// Forgets the key that has this place.
     #[inline(always)]
     pub(crate) fn remove(&mut self, place: usize) {
-        let Some(removed) = self.entries[place].take() else {
+        let Some(removed) = at_mut(&mut self.entries, place).take() else {
             return;
         };
         let link = place as u32;
         let bucket = self.bucket(removed.hash);
         self.len -= 1;
-        if self.buckets[bucket] == link {
-            self.buckets[bucket] = removed.next;
+        let first = at_mut(&mut self.buckets, bucket);
+        if *first == link {
+            *first = removed.next;
             return;
         }
-        let mut before = self.buckets[bucket];
+        let mut before = *first;
         while self.entry(before).next != link {
             before = self.entry(before).next;
         }
-        self.entries[before as usize]
-            .as_mut()
-            .expect("a linked entry")
-            .next = removed.next;
+        known(at_mut(&mut self.entries, before as usize).as_mut()).next = removed.next;
     }
 
     /// Gives back the storage of a table that is empty.
@@ -166,19 +217,49 @@ impl<K, S> Keyed<K, S> {
         if self.len == 0 && is_far_too_large(self.entries.len(), 0) {
             self.buckets = Vec::new();
             self.entries = Vec::new();
+            self.vacant = Vec::new();
         }
     }
 
     pub(crate) fn clear(&mut self) {
         self.buckets.clear();
         self.entries.clear();
+        self.vacant.clear();
         self.len = 0;
     }
 
-    fn entry(&self, place: u32) -> &Entry<K> {
-        self.entries[place as usize]
-            .as_ref()
-            .expect("a linked entry")
+    /// What is known by the key that has this place.
+    #[inline(always)]
+    pub(crate) fn value(&self, place: usize) -> &V {
+        &known(at(&self.entries, place).as_ref()).value
+    }
+
+    /// What is known by the key that has this place.
+    #[inline(always)]
+    pub(crate) fn value_mut(&mut self, place: usize) -> &mut V {
+        &mut known(at_mut(&mut self.entries, place).as_mut()).value
+    }
+
+    /// What is known by the key that has this place, if one has.
+    pub(crate) fn get(&self, place: usize) -> Option<&V> {
+        let entry = self.entries.get(place)?.as_ref()?;
+        Some(&entry.value)
+    }
+
+    /// What is known by the key that has this place, if one has.
+    pub(crate) fn get_mut(&mut self, place: usize) -> Option<&mut V> {
+        let entry = self.entries.get_mut(place)?.as_mut()?;
+        Some(&mut entry.value)
+    }
+
+    /// What is known by each key.
+    pub(crate) fn values_mut(&mut self) -> impl Iterator<Item = &mut V> {
+        let entries = self.entries.iter_mut();
+        entries.filter_map(|entry| Some(&mut entry.as_mut()?.value))
+    }
+
+    fn entry(&self, place: u32) -> &Entry<K, V> {
+        known(at(&self.entries, place as usize).as_ref())
     }
 
     fn bucket(&self, hash: u64) -> usize {

@@ -13,6 +13,7 @@ use crate::engine::hashing::{Given, HashKeys};
 use crate::engine::keyed::Keyed;
 use crate::engine::order::Access;
 use crate::engine::sealed::Sealed;
+use crate::known::known;
 use crate::spare::give_back;
 
 const NONE: usize = usize::MAX;
@@ -25,9 +26,7 @@ const NONE: usize = usize::MAX;
 /// comes and once when it is in force, so an item costs O(its keys).
 pub struct ByAccess<A, K, S, T> {
     accesses: A,
-    /// Which queue has which key.
-    keys: Keyed<K, S>,
-    queues: Slab<Queue>,
+    queues: Keyed<K, S, Queue>,
     claims: Slab<Claim>,
     items: Slab<Item<T>>,
     running: ByPlace,
@@ -78,6 +77,8 @@ struct Item<T> {
 struct Arriving<K> {
     key: K,
     hash: u64,
+    /// Its queue, if it had one before the item arrived.
+    queue: usize,
     shared: bool,
 }
 
@@ -151,8 +152,7 @@ impl<A, K, S, T> ByAccess<A, K, S, T> {
     pub(crate) fn new(accesses: A, hasher: S) -> Self {
         Self {
             accesses,
-            keys: Keyed::new(hasher),
-            queues: Slab::new(),
+            queues: Keyed::new(hasher),
             claims: Slab::new(),
             items: Slab::new(),
             running: ByPlace::new(),
@@ -170,30 +170,34 @@ impl<A, K, S, T> ByAccess<A, K, S, T> {
     where
         K: Eq,
     {
-        let entered = self.items.insert(Item {
-            item,
-            ticket,
-            arrival: self.arrived,
-            held_up: 0,
-            first_claim: NONE,
-        });
-        let mut arriving = std::mem::take(&mut self.arriving);
+        let vacant = self.items.vacant_entry();
+        let entered = vacant.key();
         let mut first_claim = NONE;
         let mut all_opened = true;
-        for Arriving { key, hash, shared } in arriving.drain(..) {
-            let Some(queue) = self.keys.find(hash, &key) else {
-                let queue = self.queues.vacant_key();
-                let claim = Claim::new(queue, entered, shared, first_claim);
-                first_claim = self.claims.insert(claim);
-                let arrival = self.arrived;
-                self.queues
-                    .insert(Queue::opened_by(arrival, first_claim, shared));
-                self.keys.insert(queue, hash, key);
+        for Arriving {
+            key,
+            hash,
+            queue,
+            shared,
+        } in self.arriving.drain(..)
+        {
+            let queue = match queue {
+                // The key may stand twice in the item.
+                NONE => self.queues.find(hash, &key),
+                queue => Some(queue),
+            };
+            let Some(queue) = queue else {
+                let vacant = self.claims.vacant_entry();
+                let claim = vacant.key();
+                let queue = Queue::opened_by(self.arrived, claim, shared);
+                let queue = self.queues.open(hash, key, queue);
+                vacant.insert(Claim::new(queue, entered, shared, first_claim));
+                first_claim = claim;
                 continue;
             };
-            let here = &mut self.queues[queue];
+            let here = self.queues.value_mut(queue);
             if here.last_arrival == self.arrived {
-                // The key stands twice in the item, and is exclusive if it is so once.
+                // Twice, and it is exclusive if it is so once.
                 self.claims[here.last_claim].shared &= shared;
                 here.shared &= shared || !here.is_opened_by(self.arrived);
                 continue;
@@ -204,9 +208,13 @@ impl<A, K, S, T> ByAccess<A, K, S, T> {
             here.last_claim = first_claim;
             all_opened = false;
         }
-        // Its memory is used again.
-        self.arriving = arriving;
-        self.items[entered].first_claim = first_claim;
+        vacant.insert(Item {
+            item,
+            ticket,
+            arrival: self.arrived,
+            held_up: 0,
+            first_claim,
+        });
         let mut claim = if all_opened { NONE } else { first_claim };
         while claim != NONE {
             self.line_up(claim);
@@ -223,7 +231,7 @@ impl<A, K, S, T> ByAccess<A, K, S, T> {
             shared,
             ..
         } = self.claims[claim];
-        let here = &mut self.queues[queue];
+        let here = self.queues.value_mut(queue);
         if here.is_opened_by(self.arrived) {
             return;
         }
@@ -241,14 +249,13 @@ impl<A, K, S, T> ByAccess<A, K, S, T> {
 
     /// A claim is given up; what is next in its queue may come into force, when the order catches up.
     fn give_up(&mut self, claim: Claim) {
-        let here = &mut self.queues[claim.queue];
+        let here = self.queues.value_mut(claim.queue);
         here.in_force -= 1;
         if here.in_force > 0 {
             return;
         }
         if here.first == NONE {
-            self.queues.remove(claim.queue);
-            self.keys.remove(claim.queue);
+            self.queues.close(claim.queue);
             return;
         }
         self.emptied.push(claim.queue);
@@ -335,7 +342,7 @@ where
         let Self {
             accesses,
             arriving,
-            keys,
+            queues,
             ..
         } = self;
         accesses.read(item, |access| {
@@ -343,15 +350,23 @@ where
                 Access::Shared(key) => (key, true),
                 Access::Exclusive(key) => (key, false),
             };
-            let hash = keys.hash(&key);
-            arriving.push(Arriving { key, hash, shared });
+            let hash = queues.hash(&key);
+            arriving.push(Arriving {
+                key,
+                hash,
+                queue: NONE,
+                shared,
+            });
         });
-        let starts = self.arriving.iter().all(|Arriving { key, hash, shared }| {
-            self.keys.find(*hash, key).is_none_or(|queue| {
-                let here = &self.queues[queue];
-                here.first == NONE && here.shared && *shared
-            })
-        });
+        let mut starts = true;
+        for arriving in arriving {
+            let Some(queue) = queues.find(arriving.hash, &arriving.key) else {
+                continue;
+            };
+            arriving.queue = queue;
+            let here = queues.value(queue);
+            starts &= here.first == NONE && here.shared && arriving.shared;
+        }
         if starts {
             Arrival::Starts(())
         } else {
@@ -380,10 +395,10 @@ where
     }
 
     fn release(&mut self, place: usize) {
-        let item = self.items.remove(self.running.get(place));
+        let item = known(self.items.try_remove(self.running.get(place)));
         let mut next = item.first_claim;
         while next != NONE {
-            let claim = self.claims.remove(next);
+            let claim = known(self.claims.try_remove(next));
             next = claim.next_of_item;
             self.give_up(claim);
         }
@@ -435,8 +450,7 @@ where
         self.depths.shrink();
         give_back(&mut self.items);
         give_back(&mut self.claims);
-        give_back(&mut self.queues);
-        self.keys.shrink();
+        self.queues.shrink();
         self.ready.shrink();
     }
 
@@ -445,7 +459,7 @@ where
     }
 
     fn groups(&self) -> usize {
-        self.keys.len()
+        self.queues.len()
     }
 
     fn clear(&mut self) {
@@ -455,7 +469,6 @@ where
         self.emptied.clear();
         self.claims.clear();
         self.queues.clear();
-        self.keys.clear();
         self.arriving.clear();
         self.waiting = 0;
     }

@@ -8,16 +8,14 @@ use super::{Arrival, Feeds, Order, WithHasher};
 use crate::engine::depths::Depths;
 use crate::engine::hashing::{Given, HashKeys};
 use crate::engine::keyed::{Keyed, Unlisted};
-use crate::spare::is_far_too_large;
 
 /// The order of `ordered_by_group`. A group that runs keeps its place until nothing of it waits, so items wait
 /// only for their own group, and the table holds only groups that run.
 pub struct ByGroup<F, K, S, T> {
     key: F,
-    groups: Keyed<K, S>,
+    /// What waits in each group that runs.
+    groups: Keyed<K, S, Queue>,
     waiting: Waiting<T>,
-    /// What waits behind each place.
-    queues: Vec<Queue>,
     /// How many, if anybody wants to know.
     depths: Depths,
 }
@@ -28,7 +26,6 @@ impl<F, K, S, T> ByGroup<F, K, S, T> {
             key,
             groups: Keyed::new(hasher),
             waiting: Waiting::new(),
-            queues: Vec::new(),
             depths: Depths::new(),
         }
     }
@@ -70,6 +67,7 @@ where
         item
     }
 
+    #[inline(always)] // the way of each item
     fn arrive(&mut self, item: &T) -> Arrival<Unlisted<K>> {
         match self.groups.look_up((self.key)(item)) {
             Ok(place) => Arrival::Waits(place),
@@ -78,28 +76,29 @@ where
     }
 
     fn wait(&mut self, place: usize, ticket: u64, item: T) {
-        self.waiting.push(&mut self.queues[place], ticket, item);
+        self.waiting
+            .push(self.groups.value_mut(place), ticket, item);
         self.depths.deepen(place);
     }
 
+    #[inline(always)] // the way of each item
     fn hold(&mut self, place: usize, key: Unlisted<K>) {
-        self.groups.list(place, key);
-        if place >= self.queues.len() {
-            self.queues.resize(place + 1, Queue::EMPTY);
-        }
+        self.groups.insert_unlisted(place, key, Queue::EMPTY);
     }
 
+    #[inline(always)] // the way of each item
     fn successor(&self, place: usize) -> Option<u64> {
-        self.waiting.first(&self.queues[place])
+        self.waiting.first(self.groups.value(place))
     }
 
     fn succeed(&mut self, place: usize) -> T {
         self.depths.lessen(place);
         self.waiting
-            .pop(&mut self.queues[place])
+            .pop(self.groups.value_mut(place))
             .expect("a successor was named")
     }
 
+    #[inline(always)] // the way of each item
     fn release(&mut self, place: usize) {
         self.groups.remove(place);
     }
@@ -114,11 +113,8 @@ where
 
     fn shrink(&mut self) {
         self.depths.shrink();
-        self.waiting.shrink(self.queues.iter_mut());
-        if self.groups.len() == 0 && is_far_too_large(self.queues.len(), 0) {
-            self.queues = Vec::new();
-        }
         self.groups.shrink();
+        self.waiting.shrink(self.groups.values_mut());
     }
 
     fn waiting(&self) -> usize {
@@ -133,6 +129,5 @@ where
         self.depths.clear();
         self.groups.clear();
         self.waiting.clear();
-        self.queues.clear();
     }
 }

@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 
+use crate::known::{at, at_mut};
 use crate::spare::{shrink_heap, shrink_queue};
 
 /// Items that wait for nothing but a slot, by the order in which they arrived.
@@ -76,14 +77,20 @@ impl ByPlace {
         Self(Vec::new())
     }
 
+    #[inline(always)] // as each handler comes here
     pub(super) fn set(&mut self, place: usize, item: usize) {
         if place >= self.0.len() {
-            self.0.resize(place + 1, usize::MAX);
+            self.grow(place + 1);
         }
-        self.0[place] = item;
+        *at_mut(&mut self.0, place) = item;
     }
 
     pub(super) fn get(&self, place: usize) -> usize {
-        self.0[place]
+        *at(&self.0, place)
+    }
+
+    #[cold]
+    fn grow(&mut self, places: usize) {
+        self.0.resize(places, usize::MAX);
     }
 }

@@ -241,6 +241,7 @@ where
         item
     }
 
+    #[inline(always)] // the way of each item
     fn arrive(&mut self, item: &T) -> Arrival<()> {
         self.arrived += 1;
         let tag = (self.tag)(item);

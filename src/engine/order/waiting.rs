@@ -6,6 +6,9 @@ use crate::spare::is_far_too_large;
 
 const NONE: usize = usize::MAX;
 
+/// How many places of a queue may be looked at for each item of which the storage is given back.
+const PLACES_PER_ITEM: usize = 8;
+
 /// The arena.
 pub(crate) struct Waiting<T> {
     items: Slab<Item<T>>,
@@ -78,10 +81,14 @@ impl<T> Waiting<T> {
     }
 
     /// Gives back storage of which far less is used than there is. These are all the queues through it.
-    pub(crate) fn shrink<'a>(&mut self, queues: impl ExactSizeIterator<Item = &'a mut Queue>) {
+    pub(crate) fn shrink<'a>(&mut self, queues: impl Iterator<Item = &'a mut Queue>) {
         let (capacity, used) = (self.items.capacity(), self.items.len());
-        // Each queue is looked at, so there must not be more of them than items that have gone.
-        if !is_far_too_large(capacity, used) || queues.len() > capacity {
+        if !is_far_too_large(capacity, used) {
+            return;
+        }
+        // Each place of a queue is looked at, so there must be no more than a few for each item that has gone.
+        let places = queues.size_hint().1;
+        if places.is_none_or(|places| places / PLACES_PER_ITEM > capacity) {
             return;
         }
         let mut moved = Self {

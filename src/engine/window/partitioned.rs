@@ -13,9 +13,7 @@ const NONE: usize = usize::MAX;
 /// Items in a slab, linked twice. A partition with no item here has no state.
 pub(super) struct Partitioned<O, L, S> {
     items: Slab<Item<O, S>>,
-    partitions: Slab<Partition<O>>,
-    /// Which partition has which key.
-    keys: Keyed<L, Wary>,
+    partitions: Keyed<L, Wary, Partition<O>>,
     /// The oldest and the newest of the items that have not come out.
     oldest: usize,
     newest: usize,
@@ -42,8 +40,7 @@ impl<O, L, S> Partitioned<O, L, S> {
     pub(super) fn new() -> Self {
         Self {
             items: Slab::new(),
-            partitions: Slab::new(),
-            keys: Keyed::new(Wary::new()),
+            partitions: Keyed::new(Wary::new()),
             oldest: NONE,
             newest: NONE,
             arrived: 0,
@@ -69,8 +66,8 @@ impl<O, L, S> Partitioned<O, L, S> {
     where
         L: Hash + Eq,
     {
-        let hash = self.keys.hash(partition);
-        self.keys.find(hash, partition).is_none()
+        let hash = self.partitions.hash(partition);
+        self.partitions.find(hash, partition).is_none()
     }
 
     /// An item arrives.
@@ -89,9 +86,9 @@ impl<O, L, S> Partitioned<O, L, S> {
             newer: NONE,
         });
         self.arrived += 1;
-        let last = std::mem::replace(&mut self.partitions[partition].last, item);
-        match last {
-            NONE => self.partitions[partition].first = item,
+        let partition = self.partitions.value_mut(partition);
+        match std::mem::replace(&mut partition.last, item) {
+            NONE => partition.first = item,
             last => self.items[last].next_of_partition = item,
         }
         match std::mem::replace(&mut self.newest, item) {
@@ -135,13 +132,11 @@ impl<O, L, S> Partitioned<O, L, S> {
     /// Takes the first item of a partition, which has come out. The frontier is its offset; a partition that has nothing
     /// left is forgotten.
     pub(super) fn pop(&mut self, partition: usize) -> (O, S) {
-        let first = self.partitions[partition].first;
-        let item = self.items.remove(first);
-        let entry = &mut self.partitions[partition];
-        entry.first = item.next_of_partition;
-        if entry.first == NONE {
-            self.partitions.remove(partition);
-            self.keys.remove(partition);
+        let here = self.partitions.value_mut(partition);
+        let item = self.items.remove(here.first);
+        here.first = item.next_of_partition;
+        if here.first == NONE {
+            self.partitions.close(partition);
         }
         (item.offset, item.state)
     }
@@ -177,14 +172,12 @@ impl<O, L, S> Partitioned<O, L, S> {
     /// Gives back the storage once nothing is admitted.
     pub(super) fn shrink(&mut self) {
         give_back(&mut self.items);
-        give_back(&mut self.partitions);
-        self.keys.shrink();
+        self.partitions.shrink();
     }
 
     pub(super) fn clear(&mut self) {
         self.items.clear();
         self.partitions.clear();
-        self.keys.clear();
         self.oldest = NONE;
         self.newest = NONE;
     }
@@ -193,16 +186,15 @@ impl<O, L, S> Partitioned<O, L, S> {
     where
         L: Hash + Eq,
     {
-        let hash = self.keys.hash(&key);
-        if let Some(partition) = self.keys.find(hash, &key) {
+        let hash = self.partitions.hash(&key);
+        if let Some(partition) = self.partitions.find(hash, &key) {
             return partition;
         }
-        let partition = self.partitions.insert(Partition {
+        let partition = Partition {
             first: NONE,
             last: NONE,
             frontier: None,
-        });
-        self.keys.insert(partition, hash, key);
-        partition
+        };
+        self.partitions.open(hash, key, partition)
     }
 }

@@ -3,15 +3,12 @@
 use std::fmt;
 use std::hash::Hash;
 
-use slab::Slab;
-
 use crate::engine::depths::Depths;
 use crate::engine::hashing::{Given, HashKeys};
 use crate::engine::keyed::{Keyed, Unlisted};
 use crate::engine::order::ready::{ByPlace, ReadyItems};
 use crate::engine::order::waiting::{Queue, Waiting};
 use crate::engine::order::{Arrival, ByGroup, Feeds, Order, WithHasher};
-use crate::spare::give_back;
 
 /// The order of `ordered_by_group` with `prefetch`.
 ///
@@ -19,9 +16,7 @@ use crate::spare::give_back;
 /// that item, or runs. So a group gives its slot back after each item, to whichever group has the oldest.
 pub struct ByGroupAhead<F, K, S, T> {
     key: F,
-    /// Which queue has which key.
-    keys: Keyed<K, S>,
-    queues: Slab<Queue>,
+    groups: Keyed<K, S, Queue>,
     waiting: Waiting<Arrived<T>>,
     /// Which group runs in which place.
     running: ByPlace,
@@ -40,8 +35,7 @@ impl<F, K, S, T> ByGroupAhead<F, K, S, T> {
         let (key, hasher) = order.into_parts();
         Self {
             key,
-            keys: Keyed::new(hasher),
-            queues: Slab::new(),
+            groups: Keyed::new(hasher),
             waiting: Waiting::new(),
             running: ByPlace::new(),
             ready: ReadyItems::new(),
@@ -56,7 +50,7 @@ impl<F, K, S, T> ByGroupAhead<F, K, S, T> {
         place: usize,
     ) -> impl Iterator<Item = u64> {
         let group = self.running.get(place);
-        self.waiting.tickets(&self.queues[group])
+        self.waiting.tickets(self.groups.value(group))
     }
 
     /// Takes the oldest item that waits behind the one in this place.
@@ -67,19 +61,8 @@ impl<F, K, S, T> ByGroupAhead<F, K, S, T> {
 
     fn take_first(&mut self, group: usize) -> T {
         self.depths.lessen(group);
-        let first = self.waiting.pop(&mut self.queues[group]);
+        let first = self.waiting.pop(self.groups.value_mut(group));
         first.expect("an item that waits").item
-    }
-
-    /// A group that had nothing unfinished has something now.
-    fn open(&mut self, key: Unlisted<K>) -> usize
-    where
-        K: Hash,
-        S: HashKeys,
-    {
-        let group = self.queues.insert(Queue::EMPTY);
-        self.keys.list(group, key);
-        group
     }
 }
 
@@ -111,7 +94,7 @@ where
 
     fn arrive(&mut self, item: &T) -> Arrival<Unlisted<K>> {
         self.arrived += 1;
-        match self.keys.look_up((self.key)(item)) {
+        match self.groups.look_up((self.key)(item)) {
             Ok(group) => Arrival::Waits(group),
             Err(key) => Arrival::Starts(key),
         }
@@ -119,30 +102,27 @@ where
 
     fn wait(&mut self, group: usize, ticket: u64, item: T) {
         let arrival = self.arrived;
-        let queue = &mut self.queues[group];
+        let queue = self.groups.value_mut(group);
         self.waiting.push(queue, ticket, Arrived { item, arrival });
         self.depths.deepen(group);
     }
 
     fn wait_for_slot(&mut self, key: Unlisted<K>, ticket: u64, item: T) {
-        let group = self.open(key);
+        let group = self.groups.open_unlisted(key, Queue::EMPTY);
         self.wait(group, ticket, item);
         self.ready.push(self.arrived, group);
     }
 
     fn hold(&mut self, place: usize, key: Unlisted<K>) {
-        let group = self.open(key);
+        let group = self.groups.open_unlisted(key, Queue::EMPTY);
         self.running.set(place, group);
     }
 
     fn release(&mut self, place: usize) {
         let group = self.running.get(place);
-        match self.waiting.first_item(&self.queues[group]) {
+        match self.waiting.first_item(self.groups.value(group)) {
             Some(next) => self.ready.push(next.arrival, group),
-            None => {
-                self.queues.remove(group);
-                self.keys.remove(group);
-            }
+            None => self.groups.close(group),
         }
     }
 
@@ -152,7 +132,7 @@ where
 
     fn oldest_ready(&self) -> Option<u64> {
         let group = self.ready.oldest()?;
-        self.waiting.first(&self.queues[group])
+        self.waiting.first(self.groups.value(group))
     }
 
     fn start_ready(&mut self, place: usize, _joins: impl FnMut(u64) -> bool) -> T {
@@ -170,10 +150,8 @@ where
     }
 
     fn shrink(&mut self) {
-        let queues = self.queues.iter_mut().map(|(_, queue)| queue);
-        self.waiting.shrink(queues);
-        give_back(&mut self.queues);
-        self.keys.shrink();
+        self.groups.shrink();
+        self.waiting.shrink(self.groups.values_mut());
         self.ready.shrink();
         self.depths.shrink();
     }
@@ -183,12 +161,11 @@ where
     }
 
     fn groups(&self) -> usize {
-        self.keys.len()
+        self.groups.len()
     }
 
     fn clear(&mut self) {
-        self.keys.clear();
-        self.queues.clear();
+        self.groups.clear();
         self.waiting.clear();
         self.ready.clear();
         self.depths.clear();
