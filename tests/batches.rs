@@ -1405,3 +1405,52 @@ mod spawned {
         assert_eq!(order, [vec!["b2"], vec!["a0"], vec!["a1", "a3"]]);
     }
 }
+
+#[test]
+fn all_of_a_batch_that_failed_is_finished() {
+    macro_rules! check {
+        ($verb:ident) => {
+            let fails = Rc::new(Cell::new(false));
+            let wakers = Rc::new(RefCell::new(Vec::<Waker>::new()));
+            let (gate, kept) = (Rc::clone(&fails), Rc::clone(&wakers));
+            // The first of a group is alone; the others wait behind it.
+            let results = stream::iter([0, 1, 1, 1].map(Ok::<u32, u32>))
+                .chain(stream::pending())
+                .try_ordered_by_group(|item| *item, 4)
+                .batches(8)
+                .$verb(move |batch| {
+                    let (gate, kept) = (Rc::clone(&gate), Rc::clone(&kept));
+                    let batch: Vec<u32> = batch.into_iter().collect();
+                    let mut polls = 0;
+                    poll_fn(move |cx| {
+                        polls += 1;
+                        if batch[0] == 1 && batch.len() == 2 && gate.get() {
+                            return Poll::Ready(Err(7));
+                        }
+                        if batch[0] == 1 && batch.len() == 1 && polls == 2 {
+                            return Poll::Ready(Ok(()));
+                        }
+                        kept.borrow_mut().push(cx.waker().clone());
+                        Poll::<Result<(), u32>>::Pending
+                    })
+                });
+            let mut results = tokio_test::task::spawn(Box::pin(results));
+            let mut polled = || {
+                for _ in 0..4 {
+                    let _ = results.poll_next();
+                }
+                (results.finished(), results.unfinished().count())
+            };
+            polled();
+            wakers.take().into_iter().for_each(Waker::wake);
+            let between = polled();
+            fails.set(true);
+            wakers.take().into_iter().for_each(Waker::wake);
+            let after = polled();
+            assert_eq!(between.1, 3);
+            assert_eq!(after.1, 1);
+        };
+    }
+    check!(and_then);
+    check!(and_then_unordered);
+}

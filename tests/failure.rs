@@ -664,3 +664,25 @@ fn a_future_that_panics_as_it_is_dropped_with_the_stream_does_not_keep_the_other
         gates.assert_all_dropped_once();
     }
 }
+
+#[test]
+fn what_failed_at_its_first_poll_is_finished() {
+    macro_rules! check {
+        ($verb:ident) => {
+            let results = stream::iter([Ok::<u32, u32>(1), Ok(2), Ok(3)])
+                .try_ordered_by_group(|item| *item, 4)
+                .$verb(async |item| {
+                    if item == 2 {
+                        return Err(item);
+                    }
+                    std::future::pending::<Result<u32, u32>>().await
+                });
+            let mut results = spawn(Box::pin(results));
+            assert_pending!(results.poll_next());
+            assert_eq!(results.finished(), 1);
+            assert_eq!(results.unfinished().count(), 1);
+        };
+    }
+    check!(and_then);
+    check!(and_then_unordered);
+}

@@ -794,6 +794,27 @@ mod budget {
     }
 
     #[tokio::test]
+    async fn a_woken_handler_is_polled_beside_a_source_that_uses_up_the_budget() {
+        const AWAITS: u32 = 3;
+        let done = Cell::new(0);
+        let handler = async |_| {
+            for _ in 0..AWAITS {
+                yield_now().await;
+                coop::consume_budget().await;
+                done.set(done.get() + 1);
+            }
+        };
+        let results = stream::iter([0])
+            .chain(stream::once(hog()))
+            .ordered_by_group(|n| *n, 2)
+            .then(handler);
+        let mut results = spawn(Box::pin(results));
+        let turns = MOST_POLLS * AWAITS;
+        assert!(is_done_within(turns, || results.poll_next().is_ready()).await);
+        assert_eq!(done.get(), AWAITS);
+    }
+
+    #[tokio::test]
     async fn a_result_comes_out_beside_a_neighbour_that_uses_up_the_budget() {
         let done = Cell::new(false);
         let handler = async |_| {

@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
@@ -13,7 +14,7 @@ use std::thread;
 use futures::{FutureExt as _, Stream, StreamExt as _, stream};
 use ordered_by_group::prelude::*;
 use tokio_test::task::spawn;
-use tokio_test::{assert_pending, assert_ready_eq};
+use tokio_test::{assert_pending, assert_ready, assert_ready_eq};
 
 use self::support::{Feed, Gates, Setup, VERBS, Verb, advance, items, settled};
 
@@ -629,14 +630,23 @@ fn handlers_that_always_wake_themselves_keep_neither_each_other_nor_the_source_w
                 })
             }),
     );
+    let seen = || polls.lock().unwrap()[..HANDLERS].to_vec();
+    while seen().contains(&0) {
+        assert_pending!(task.poll_next());
+    }
+    let before = seen();
     for _ in 0..1_000 {
         assert_pending!(task.poll_next());
         assert!(task.is_woken());
     }
-    let seen = polls.lock().unwrap()[..HANDLERS].to_vec();
-    let (least, most) = (seen.iter().min().unwrap(), seen.iter().max().unwrap());
+    let more: Vec<_> = before
+        .iter()
+        .zip(seen())
+        .map(|(was, is)| is - was)
+        .collect();
+    let (least, most) = (more.iter().min().unwrap(), more.iter().max().unwrap());
     assert!(
-        *least > 10 && most - least <= 2,
+        *least > 100 && most - least <= 1,
         "from {least} to {most} polls"
     );
     for n in HANDLERS..2 * HANDLERS {
@@ -872,4 +882,83 @@ impl Wakers {
         let all = self.0.lock().unwrap();
         all.iter().filter_map(|(_, waker)| waker.clone()).collect()
     }
+}
+
+#[test]
+fn the_waker_of_a_handler_that_was_ready_at_once_does_not_poll_the_next() {
+    let stale = RefCell::new(None::<Waker>);
+    let polls = Cell::new(0);
+    let (stale, polls) = (&stale, &polls);
+    let results = stream::iter([0, 1])
+        .chain(stream::pending())
+        .ordered_by_group(|item| *item, 1)
+        .then(|item| {
+            poll_fn(move |cx| {
+                if item == 0 {
+                    *stale.borrow_mut() = Some(cx.waker().clone());
+                    return Poll::Ready(item);
+                }
+                polls.set(polls.get() + 1);
+                Poll::Pending
+            })
+        });
+    let mut results = spawn(Box::pin(results));
+    assert_eq!(
+        assert_ready!(results.poll_next()).map(|(item, _)| item),
+        Some(0)
+    );
+    assert_pending!(results.poll_next());
+    assert_eq!(polls.get(), 1);
+    stale.borrow().as_ref().unwrap().wake_by_ref();
+    assert_pending!(results.poll_next());
+    assert_eq!(polls.get(), 1, "nobody woke it");
+}
+
+#[test]
+fn a_poll_that_no_wake_explains_asks_the_source_also_after_a_result_that_passed() {
+    let feed = Feed::new([]);
+    let results = feed
+        .source()
+        .ordered_by_group(|item| *item, 1)
+        .then(async |item| item);
+    let mut results = spawn(Box::pin(results));
+    for item in 0..3 {
+        feed.push_silently(item);
+        assert_eq!(
+            assert_ready!(results.poll_next()).map(|(item, _)| item),
+            Some(item)
+        );
+        assert_pending!(results.poll_next());
+    }
+}
+
+#[test]
+fn a_source_that_was_woken_is_asked_though_handlers_were_woken_after_it() {
+    let feed = Feed::new([0, 1]);
+    let wakers = RefCell::new(Vec::<Waker>::new());
+    let started = Cell::new(0);
+    let (wakers, started) = (&wakers, &started);
+    let results = feed
+        .source()
+        .ordered_by_group(|n| *n, 8)
+        .then_unordered(|n| {
+            let mut polls = 0;
+            started.set(started.get() + 1);
+            poll_fn(move |cx| {
+                polls += 1;
+                if polls > 1 {
+                    return Poll::Ready(n);
+                }
+                wakers.borrow_mut().push(cx.waker().clone());
+                Poll::Pending
+            })
+        });
+    let mut results = spawn(Box::pin(results));
+    assert_pending!(results.poll_next());
+    assert_eq!(started.get(), 2);
+    feed.push_silently(2);
+    feed.wake();
+    wakers.borrow().iter().for_each(Waker::wake_by_ref);
+    assert_ready!(results.poll_next());
+    assert_eq!(started.get(), 3);
 }

@@ -1473,3 +1473,78 @@ fn nothing_is_allocated_for_an_item_whether_its_handler_waits_or_not() {
     assert_eq!(allocations(numbers().then(mixed)), 0);
     assert_eq!(allocations(numbers().then_unordered(mixed)), 0);
 }
+
+#[test]
+fn one_that_is_woken_as_another_is_looked_at_is_polled_once_for_it() {
+    let wakers = RefCell::new(vec![None::<Waker>; 3]);
+    let polls = [const { Cell::new(0) }; 3];
+    let (wakers, polls) = (&wakers, &polls);
+    let results = stream::iter([0, 1, 2])
+        .chain(stream::pending())
+        .ordered_by_group(|item| *item, 4)
+        .then(|item| {
+            without_slot(poll_fn(move |cx| {
+                let item = item as usize;
+                polls[item].set(polls[item].get() + 1);
+                wakers.borrow_mut()[item] = Some(cx.waker().clone());
+                if item == 0 && polls[0].get() == 2 {
+                    wakers.borrow()[1].as_ref().unwrap().wake_by_ref();
+                }
+                Poll::<()>::Pending
+            }))
+        });
+    let mut results = spawn(Box::pin(results));
+    assert_pending!(results.poll_next());
+    assert_pending!(results.poll_next());
+    assert_eq!(polls.each_ref().map(Cell::get), [1, 1, 1]);
+    for waker in wakers.borrow().iter().flatten() {
+        waker.wake_by_ref();
+    }
+    for _ in 0..4 {
+        assert_pending!(results.poll_next());
+    }
+    assert_eq!(polls.each_ref().map(Cell::get), [2, 2, 2]);
+}
+
+#[test]
+fn a_handler_within_that_panics_leaves_the_waits_of_the_one_around_it() {
+    let feed = Feed::new([0]);
+    let waker = RefCell::new(None::<Waker>);
+    let started = RefCell::new(Vec::new());
+    let (waker, started) = (&waker, &started);
+    let results = feed.source().ordered_by_group(|n| *n, 1).then(async |n| {
+        started.borrow_mut().push(n);
+        if n > 0 {
+            return;
+        }
+        let within = async {
+            let results = stream::iter([0])
+                .ordered_by_group(|_| 0, 1)
+                .then(async |_| {
+                    let mut polls = 0;
+                    let wait = poll_fn(|cx| {
+                        polls += 1;
+                        *waker.borrow_mut() = Some(cx.waker().clone());
+                        assert!(polls < 2, "on purpose");
+                        Poll::<()>::Pending
+                    });
+                    without_slot(wait).await;
+                });
+            let mut results = Box::pin(results);
+            let caught = AssertUnwindSafe(results.next()).catch_unwind().await;
+            assert!(caught.is_err());
+        };
+        futures::join!(without_slot(std::future::pending::<()>()), within);
+    });
+    let mut results = spawn(Box::pin(results));
+    assert_pending!(results.poll_next());
+    waker.take().unwrap().wake();
+    for _ in 0..3 {
+        assert_pending!(results.poll_next());
+    }
+    feed.push(1);
+    for _ in 0..3 {
+        assert_pending!(results.poll_next());
+    }
+    assert_eq!(*started.borrow(), [0, 1]);
+}

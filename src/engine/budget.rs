@@ -84,10 +84,11 @@ impl Budget {
 
     /// Whether the source goes first in this poll, in which there are woken handlers.
     pub(crate) fn source_goes_first(&mut self) -> bool {
-        match std::mem::replace(&mut self.next, Next::Source) {
-            Next::Source => true,
-            Next::Woken => self.source_is_overdue(),
+        if self.next == Next::Source {
+            return true;
         }
+        self.next = Next::Source;
+        self.source_is_overdue()
     }
 
     /// Whether the source has been passed over so often that it goes before those that return, in this one poll.
@@ -117,10 +118,13 @@ impl Budget {
         std::mem::replace(&mut self.spender, spender)
     }
 
-    /// The woken handlers begin. If they find the task's budget used up, they go first in the next poll.
-    pub(crate) fn begin_woken(&mut self) {
-        self.spender = Spender::Woken;
-        if !task_has_budget() {
+    /// The woken handlers have come to no result after the source. If they found the task's budget used up, they go first in the
+    /// next poll.
+    #[cold]
+    pub(crate) fn woken_went_in_vain(&mut self) {
+        // Once a second was polled, there was a budget.
+        let is_in_doubt = self.poll.steps[Spender::Woken as usize] >= STEPS_PER_POLL - 1;
+        if is_in_doubt && !task_has_budget() {
             self.next = Next::Woken;
         }
     }
@@ -144,7 +148,7 @@ impl Budget {
     #[inline(always)]
     pub(crate) fn has_step(&self, spender: Spender) -> bool {
         let left = self.poll.steps[spender as usize];
-        left == STEPS_PER_POLL || (left > 0 && task_has_budget())
+        left > 0 && (left == STEPS_PER_POLL || task_has_budget())
     }
 
     /// Takes a step that is left.
@@ -184,12 +188,17 @@ impl Budget {
     }
 }
 
-/// Whether tokio lets this task go on. Without the feature `tokio`, always.
+/// Whether tokio lets this task go on.
+#[cfg(feature = "tokio")]
+#[inline(never)] // what it takes to find the task stays out of the way
+pub(crate) fn task_has_budget() -> bool {
+    tokio::task::coop::has_budget_remaining()
+}
+
+/// There is no budget but our own.
+#[cfg(not(feature = "tokio"))]
 #[inline(always)]
 pub(crate) fn task_has_budget() -> bool {
-    #[cfg(feature = "tokio")]
-    return tokio::task::coop::has_budget_remaining();
-    #[cfg(not(feature = "tokio"))]
     true
 }
 

@@ -15,7 +15,7 @@ use crate::engine::item::offsets::ReadOffset;
 use crate::engine::item::partitions::Partitions;
 use crate::engine::item::source::Read;
 use crate::engine::order::{Arrival, Order};
-use crate::engine::run::{Polled, Run, Slot};
+use crate::engine::run::{Polled, Round, Run};
 use crate::engine::tally::Tally;
 use crate::engine::watch::{Board, Snapshot, Timing};
 use crate::engine::window::Window;
@@ -105,10 +105,10 @@ enum Turn<Emitted, E> {
     Emit(Emitted),
     Fail(E),
     End,
-    /// Nothing comes out; with `again`, only because the budget is used up.
-    Idle {
-        again: bool,
-    },
+    /// Nothing comes out.
+    Idle,
+    /// Nothing comes out, but only because the budget is used up.
+    Again,
 }
 
 impl<St, M, T, E, By, Off, P, X, W> Fold<St, M, T, E, By, Off, P, X, W> {
@@ -269,7 +269,7 @@ where
             Turn::Emit(emitted) => Poll::Ready(Some(Ok(emitted))),
             Turn::Fail(error) => Poll::Ready(Some(Err(error))),
             Turn::End => Poll::Ready(None),
-            Turn::Idle { .. } => Poll::Pending,
+            Turn::Idle | Turn::Again => Poll::Pending,
         }
     }
 
@@ -289,7 +289,8 @@ where
             core.tally.come_with_others(core.window.with_others());
         }
         // The task's own waker comes last: it may panic, or run the task at once.
-        if let Turn::Idle { again } = turn {
+        let again = matches!(turn, Turn::Again);
+        if again || matches!(turn, Turn::Idle) {
             core.tally.pause();
             if core.tally.is_watched() {
                 core.publish();
@@ -343,38 +344,42 @@ where
             ),
         }
         if emit && self.tally.has_given_enough() {
-            return Turn::Idle { again: true };
+            return Turn::Again;
         }
-        if self.run.begin_round() && self.state == State::Pending {
+        let round = self.run.begin_round();
+        if round == Round::Unexplained && self.state == State::Pending {
             self.state = State::Woken;
         }
-        let mut source_goes = !self.run.has_woken() || self.budget.source_goes_first();
-        let mut woken_went = false;
-        loop {
-            if source_goes {
-                if let Some(emitted) = self.admit::<St, M>(source.as_mut(), emit) {
-                    self.budget.give(Spender::Source);
-                    self.tally.pass();
-                    return Turn::Emit(emitted);
-                }
+        let source_goes_first = round != Round::Woken || self.budget.source_goes_first();
+        if source_goes_first {
+            if let Some(emitted) = self.admit::<St, M>(source.as_mut(), emit) {
+                return self.emit_of_source(emitted);
             }
-            if woken_went || !self.run.has_woken() {
-                break;
-            }
+        }
+        if self.run.has_woken() {
             if let Some(emitted) = self.poll_woken(emit) {
                 self.budget.give(Spender::Woken);
                 self.tally.leave();
                 return Turn::Emit(emitted);
             }
+            if cfg!(feature = "tokio") && source_goes_first {
+                self.budget.woken_went_in_vain();
+            }
             // A handler that has finished made room, or it is the source's turn only now.
-            (source_goes, woken_went) = (true, true);
+            if let Some(emitted) = self.admit_in_turn::<St, M>(source.as_mut(), emit) {
+                return self.emit_of_source(emitted);
+            }
         }
         if self.budget.is_source_out_of_turn() {
             // Now those that return, which it did not wait for.
             self.serve(false);
         }
         if !emit {
-            return self.idle();
+            return if self.is_idle() {
+                Turn::Idle
+            } else {
+                Turn::Again
+            };
         }
         if let Some(emitted) = self.window.emit() {
             if self.tally.leave_kept(self.budget.is_touched()) {
@@ -382,11 +387,41 @@ where
             }
             return Turn::Emit(emitted);
         }
-        self.end()
+        if self.is_at_end() {
+            return match self.failure.take() {
+                Some(failure) => Turn::Fail(failure.error),
+                None => Turn::End,
+            };
+        }
+        if self.is_idle() {
+            Turn::Idle
+        } else {
+            Turn::Again
+        }
     }
 
-    /// The source's turn; but what is ready and who returns go first.
-    fn admit<St, M>(&mut self, mut source: Pin<&mut St>, emit: bool) -> Option<W::Emitted>
+    /// What has just been admitted comes out at once.
+    fn emit_of_source(&mut self, emitted: W::Emitted) -> Turn<W::Emitted, E> {
+        self.budget.give(Spender::Source);
+        self.tally.pass();
+        Turn::Emit(emitted)
+    }
+
+    /// The source's turn.
+    #[inline(always)] // the way of each item
+    fn admit<St, M>(&mut self, source: Pin<&mut St>, emit: bool) -> Option<W::Emitted>
+    where
+        M: Read<St, T, E>,
+    {
+        if self.state != State::Open || self.others_may_go() || self.run.may_return() {
+            return self.admit_in_turn::<St, M>(source, emit);
+        }
+        self.pull::<St, M>(source, emit)
+    }
+
+    /// The source's turn; but what is ready and who returns go first, and it may have to be polled on.
+    #[inline(never)]
+    fn admit_in_turn<St, M>(&mut self, mut source: Pin<&mut St>, emit: bool) -> Option<W::Emitted>
     where
         M: Read<St, T, E>,
     {
@@ -394,6 +429,16 @@ where
             self.poll_on::<St, M>(source.as_mut());
         }
         if (self.others_may_go() || self.run.may_return()) && self.let_others_go() {
+            return None;
+        }
+        if self.state == State::InHand {
+            let item = self.take_from_hand()?;
+            let emitted = self.take_in(item, emit);
+            if emitted.is_some() || self.stay() {
+                return emitted;
+            }
+        }
+        if self.state != State::Open {
             return None;
         }
         self.pull::<St, M>(source, emit)
@@ -421,40 +466,43 @@ where
         self.has_startable()
     }
 
-    /// Pulls items while they may start, and starts them.
+    /// Pulls items while they may start, and starts them. The source may be asked.
     #[inline(always)] // the way of each item
     fn pull<St, M>(&mut self, mut source: Pin<&mut St>, emit: bool) -> Option<W::Emitted>
     where
         M: Read<St, T, E>,
     {
-        loop {
-            let item = if self.may_pull() && self.budget.spend_on(Spender::Source) {
-                let mut cx = Context::from_waker(self.run.source_waker());
-                match M::poll_item(source.as_mut(), &mut cx) {
-                    Poll::Ready(Some(Ok(item))) => item,
-                    answer => {
-                        self.answer(answer);
-                        return None;
-                    }
+        while self.may_admit() && self.budget.spend_on(Spender::Source) {
+            let mut cx = Context::from_waker(self.run.source_waker());
+            let item = match M::poll_item(source.as_mut(), &mut cx) {
+                Poll::Ready(Some(Ok(item))) => item,
+                answer => {
+                    self.answer(answer);
+                    return None;
                 }
-            } else {
-                self.take_from_hand()?
             };
             if let Some(emitted) = self.take_in(item, emit) {
                 return Some(emitted);
             }
-            if self.stay() {
+            // It may have failed.
+            if self.stay() || self.state != State::Open {
                 return None;
             }
         }
+        None
     }
 
     /// Nothing came out for an item that went in. Says whether the source's turn is over for that.
     #[inline(always)]
     fn stay(&mut self) -> bool {
         self.tally.stay();
-        // One that waits without a slot may be done by what this handler did.
-        self.run.may_return() && !self.budget.is_source_out_of_turn()
+        self.run.may_return() && self.gives_way()
+    }
+
+    /// One that waits without a slot may be done by what this handler did.
+    #[cold]
+    fn gives_way(&self) -> bool {
+        !self.budget.is_source_out_of_turn()
     }
 
     /// The source answered, and what it said is not admitted at once.
@@ -537,26 +585,17 @@ where
                 return None;
             }
         };
-        let place = self.run.vacant();
         let arrival = self.window.arrival(ticket);
-        match self.run.start(place, ticket, arrival, By::alone(item)) {
+        let (place, polled) = self.run.start_anew(ticket, arrival, By::alone(item));
+        match polled {
             Polled::Ready(output) => {
                 self.order.pass(claim);
                 match output {
                     Ok(result) if emit => return self.window.pass(offset, partition, result),
-                    Ok(result) => {
-                        self.window.admit(offset, partition);
-                        self.window.keep(ticket, result);
-                    }
-                    Err(error) => {
-                        self.window.admit(offset, partition);
-                        self.window.fail(ticket);
-                        self.fail(arrival, error);
-                    }
+                    output => self.keep(ticket, offset, partition, output),
                 }
             }
             Polled::Pending | Polled::NeedsSlot => {
-                self.run.take(place);
                 self.order.hold(place, claim);
                 self.window.admit(offset, partition);
                 if self.tally.is_timed() {
@@ -565,6 +604,20 @@ where
             }
         }
         None
+    }
+
+    /// Admits an item that is finished already, and keeps its result, or fails.
+    #[inline(never)] // else it would be in the way of an item that comes out
+    fn keep(&mut self, ticket: u64, offset: O, partition: L, output: Result<R, E>) {
+        let arrival = self.window.arrival(ticket);
+        self.window.admit(offset, partition);
+        match output {
+            Ok(result) => self.window.keep(ticket, result),
+            Err(error) => {
+                self.window.fail(ticket);
+                self.fail(arrival, error);
+            }
+        }
     }
 
     /// An item waits for an earlier one, where that runs if it is to run there.
@@ -595,26 +648,27 @@ where
 
     /// Polls the handlers that were woken, until a result comes out.
     fn poll_woken(&mut self, emit: bool) -> Option<W::Emitted> {
-        self.budget.begin_woken();
-        let mut emitted = None;
-        while emitted.is_none() && self.budget.has_step(Spender::Woken) {
+        self.budget.begin(Spender::Woken);
+        while self.budget.has_step(Spender::Woken) {
             let Some(place) = self.run.next_woken() else {
                 break;
             };
-            let polled = match self.run.slot_of_woken(place) {
-                Slot::Vacant | Slot::Needed => continue,
-                Slot::Held | Slot::Unneeded => self.run.poll(place),
+            let Some((ticket, polled)) = self.run.poll(place) else {
+                continue;
             };
             self.budget.take_step(Spender::Woken);
-            self.time_polled(place, &polled);
-            emitted = self.settle(place, polled, emit);
+            let mut emitted = self.settle(place, ticket, polled, emit);
             if self.has_ready() {
                 let out = self.serve(emit && emitted.is_none());
                 emitted = emitted.or(out);
             }
+            if emitted.is_some() {
+                self.budget.begin(Spender::Ready);
+                return emitted;
+            }
         }
         self.budget.begin(Spender::Ready);
-        emitted
+        None
     }
 
     /// Polls the handlers that were woken while they wait without a slot: who is done waiting goes before what is younger.
@@ -626,21 +680,23 @@ where
             let Some(place) = self.run.next_returning() else {
                 break;
             };
-            let polled = match self.run.slot_of_woken(place) {
-                Slot::Vacant | Slot::Needed => continue,
-                // If nobody else may want it, it gets a slot before it is looked at.
-                Slot::Unneeded
-                    if self.has_free_slot() && !self.has_ready() && !self.run.may_return() =>
-                {
-                    let arrival = self.window.arrival(self.run.ticket(place));
-                    self.note_holder(arrival, place);
-                    self.run.grant(place)
-                }
-                Slot::Held | Slot::Unneeded => self.run.poll(place),
+            // If nobody else may want a slot, it gets one before it is looked at.
+            let polled = if self.run.waits_without_slot(place)
+                && self.has_free_slot()
+                && !self.has_ready()
+                && !self.run.may_return()
+            {
+                let arrival = self.window.arrival(self.run.ticket(place));
+                self.note_holder(arrival, place);
+                Some(self.run.grant(place))
+            } else {
+                self.run.poll(place)
+            };
+            let Some((ticket, polled)) = polled else {
+                continue;
             };
             self.budget.take_step(Spender::Returning);
-            self.time_polled(place, &polled);
-            let out = self.settle(place, polled, emit && emitted.is_none());
+            let out = self.settle(place, ticket, polled, emit && emitted.is_none());
             emitted = emitted.or(out);
         }
         self.budget.begin(spender);
@@ -681,27 +737,24 @@ where
                     self.note_holder(arrival, place);
                     if self.run.is_running(place) {
                         let running = self.run.running();
-                        let polled = self.run.grant(place);
+                        let (ticket, polled) = self.run.grant(place);
                         if self.tally.is_timed() && self.run.running() > running {
                             self.time_start(place);
                         }
-                        self.time_polled(place, &polled);
-                        self.settle(place, polled, emit)
+                        self.settle(place, ticket, polled, emit)
                     } else {
                         self.succeed(place, emit)
                     }
                 }
                 (_, Some((ticket, arrival))) => {
-                    let place = self.run.vacant();
-                    self.run.take(place);
+                    let place = self.run.take_place();
                     self.note_holder(arrival, place);
                     if self.tally.is_timed() {
                         self.time_start(place);
                     }
                     let input = self.start_ready(place, ticket);
                     let polled = self.run.start(place, ticket, arrival, input);
-                    self.time_polled(place, &polled);
-                    self.settle(place, polled, emit)
+                    self.settle(place, ticket, polled, emit)
                 }
                 (Some(_), None) => unreachable!("nothing is older than the only one"),
             };
@@ -724,27 +777,39 @@ where
     fn settle(
         &mut self,
         place: usize,
+        ticket: u64,
         polled: Polled<Result<R, E>>,
         emit: bool,
     ) -> Option<W::Emitted> {
         match polled {
             Polled::Ready(output) => {
-                let emitted = self.finish(place, output, emit);
+                if self.tally.is_timed() {
+                    self.time_finish(place);
+                }
+                let emitted = self.finish(place, ticket, output, emit);
                 if self.is_last(place) {
                     self.vacate(place);
-                } else if self.goes_on(place) {
-                    let out = self.succeed(place, emit && emitted.is_none());
-                    return emitted.or(out);
+                    return emitted;
                 }
-                emitted
+                let out = self.go_on(place, emit && emitted.is_none());
+                emitted.or(out)
             }
             Polled::Pending => None,
             Polled::NeedsSlot => {
-                let arrival = self.window.arrival(self.run.ticket(place));
+                let arrival = self.window.arrival(ticket);
                 self.ready.push(Reverse(Ready { arrival, place }));
                 None
             }
         }
+    }
+
+    /// A handler has finished that was not the last in its place.
+    #[inline(never)] // else it would be in the way of the last
+    fn go_on(&mut self, place: usize, emit: bool) -> Option<W::Emitted> {
+        if self.goes_on(place) {
+            return self.succeed(place, emit);
+        }
+        None
     }
 
     /// Whether nothing waits behind the handler in this place.
@@ -800,7 +865,7 @@ where
             if self.tally.is_timed() {
                 self.time_finish(place);
             }
-            let out = self.finish(place, output, emit && emitted.is_none());
+            let out = self.finish(place, ticket, output, emit && emitted.is_none());
             emitted = emitted.or(out);
             if self.is_last(place) {
                 self.vacate(place);
@@ -815,8 +880,13 @@ where
 
     /// A handler has finished. Its result, or one that waited for it, comes out if it may.
     #[inline(always)] // or what comes out is copied on its way
-    fn finish(&mut self, place: usize, output: Result<R, E>, emit: bool) -> Option<W::Emitted> {
-        let first = self.run.ticket(place);
+    fn finish(
+        &mut self,
+        place: usize,
+        first: u64,
+        output: Result<R, E>,
+        emit: bool,
+    ) -> Option<W::Emitted> {
         match output {
             Ok(result) => {
                 let last = self.finish_all_but_last(place, first);
@@ -825,17 +895,22 @@ where
                 }
                 self.window.keep(last, result);
             }
-            Err(error) => {
-                let arrival = self.window.arrival(first);
-                self.window.fail(first);
-                if By::GATHERS {
-                    let joined = self.order.joined(place);
-                    joined.for_each(|ticket| self.window.fail(ticket));
-                }
-                self.fail(arrival, error);
-            }
+            Err(error) => self.finish_in_vain(place, first, error),
         }
         None
+    }
+
+    /// A handler has failed.
+    #[cold]
+    #[inline(never)]
+    fn finish_in_vain(&mut self, place: usize, first: u64, error: E) {
+        let arrival = self.window.arrival(first);
+        self.window.fail(first);
+        if By::GATHERS {
+            let joined = self.order.joined(place);
+            joined.for_each(|ticket| self.window.fail(ticket));
+        }
+        self.fail(arrival, error);
     }
 
     /// A batch is finished; its result is that of its last item.
@@ -966,12 +1041,14 @@ where
     }
 
     /// The one place where the stream is found to be at its end.
-    fn end(&mut self) -> Turn<W::Emitted, E> {
+    #[inline(never)] // else it would be in the way of a result
+    fn is_at_end(&mut self) -> bool {
         let failed = self
             .failure
             .as_ref()
             .is_some_and(|failure| self.window.has_reached(failure.arrival));
-        if failed || (self.state == State::Closed && self.window.admitted() == 0) {
+        let is_at_end = failed || (self.state == State::Closed && self.window.admitted() == 0);
+        if is_at_end {
             self.run.clear();
             self.order.clear();
             self.window.clear();
@@ -979,16 +1056,13 @@ where
             self.tally.end();
             // Last: a drop that panics is not an end.
             self.state = State::Ended;
-            return match self.failure.take() {
-                Some(failure) => Turn::Fail(failure.error),
-                None => Turn::End,
-            };
         }
-        self.idle()
+        is_at_end
     }
 
     /// Nothing comes out: is all done that could be, or is the budget used up?
-    fn idle(&mut self) -> Turn<W::Emitted, E> {
+    #[inline(never)] // the same
+    fn is_idle(&mut self) -> bool {
         self.run.shrink();
         self.window.shrink();
         self.order.shrink();
@@ -998,13 +1072,13 @@ where
         }
         // Its wake may have been taken with those of others since it was polled.
         self.note_wake_of_source();
-        let again = self.may_pull()
+        let could_go_on = self.may_pull()
             || self.state == State::Woken
             || self.may_take_from_hand()
             || self.has_startable()
             // What is found ready may need the slot of one past the failure.
             || (self.failure.is_some() && self.order.is_behind());
-        Turn::Idle { again }
+        !could_go_on
     }
 
     /// Shows what the stream does, to whoever watches.
@@ -1042,14 +1116,6 @@ where
     fn time_start(&mut self, place: usize) {
         if let Some(timing) = timing(&mut self.budget, &mut self.tally) {
             timing.start(place);
-        }
-    }
-
-    /// A handler was polled, and is about to be settled.
-    #[inline(always)] // as each poll of each handler goes through here
-    fn time_polled<Output>(&mut self, place: usize, polled: &Polled<Output>) {
-        if self.tally.is_timed() && matches!(polled, Polled::Ready(_)) {
-            self.time_finish(place);
         }
     }
 

@@ -9,7 +9,7 @@ use std::task::Waker;
 pub use self::here::{Here, InTask};
 #[cfg(feature = "tokio")]
 pub use self::spawned::{Crew, Spawned};
-pub use crate::engine::slots::{Polled, Slot};
+pub use crate::engine::slots::{Polled, Round};
 
 use crate::engine::sealed::Sealed;
 
@@ -32,20 +32,24 @@ pub trait Run<T>: Sealed {
     #[doc(hidden)]
     fn held(&self) -> usize;
 
-    /// A vacant place, to be tried with [`start`](Self::start) and, if the handler is pending, taken with
-    /// [`take`](Self::take).
+    /// Takes a vacant place.
     #[doc(hidden)]
-    fn vacant(&mut self) -> usize;
-
-    /// Takes the place that [`vacant`](Self::vacant) gave.
-    #[doc(hidden)]
-    fn take(&mut self, place: usize);
+    fn take_place(&mut self) -> usize;
 
     /// Gives a place back whose handler has finished.
     #[doc(hidden)]
     fn give_back(&mut self, place: usize);
 
-    /// Starts a handler in a place, with a slot.
+    /// Starts a handler in a vacant place, with a slot. The place is taken if the handler is pending.
+    #[doc(hidden)]
+    fn start_anew(
+        &mut self,
+        ticket: u64,
+        arrival: u64,
+        item: T,
+    ) -> (usize, Polled<Result<Self::Ok, Self::Error>>);
+
+    /// Starts a handler in a place that is taken, with a slot.
     #[doc(hidden)]
     fn start(
         &mut self,
@@ -83,13 +87,13 @@ pub trait Run<T>: Sealed {
         0
     }
 
-    /// Looks at a handler that was woken.
+    /// Looks at the handler in a place where one was woken, unless it is gone or needs a slot first. Says which item it is of.
     #[doc(hidden)]
-    fn poll(&mut self, place: usize) -> Polled<Result<Self::Ok, Self::Error>>;
+    fn poll(&mut self, place: usize) -> Option<(u64, Polled<Result<Self::Ok, Self::Error>>)>;
 
-    /// Gives a slot to a handler that needs one to go on, and looks at it.
+    /// Gives a slot to a handler that needs one to go on, and looks at it. Says which item it is of.
     #[doc(hidden)]
-    fn grant(&mut self, place: usize) -> Polled<Result<Self::Ok, Self::Error>>;
+    fn grant(&mut self, place: usize) -> (u64, Polled<Result<Self::Ok, Self::Error>>);
 
     /// The ticket of the item that runs, or ran last, in a place.
     #[doc(hidden)]
@@ -99,13 +103,13 @@ pub trait Run<T>: Sealed {
     #[doc(hidden)]
     fn is_running(&self, place: usize) -> bool;
 
-    /// How it stands between what was woken in a place and a slot.
+    /// Whether there is a handler in a place that waits without a slot, as far as is known here.
     #[doc(hidden)]
-    fn slot_of_woken(&self, place: usize) -> Slot;
+    fn waits_without_slot(&self, place: usize) -> bool;
 
-    /// A poll begins. Says whether the task slept and nothing of ours woke it.
+    /// A poll begins, and with it a round.
     #[doc(hidden)]
-    fn begin_round(&mut self) -> bool;
+    fn begin_round(&mut self) -> Round;
 
     /// Whether a handler that waits without a slot may be done waiting: it was woken, and not looked at since.
     #[doc(hidden)]

@@ -6,12 +6,17 @@ mod told_apart;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Waker};
 
+pub use self::ready_set::Round;
 pub(crate) use self::ready_set::{ReadySet, WakeHandle};
 use self::told_apart::ToldApart;
-use crate::engine::without_slot::{Waits, Wish, poll_handler};
+use crate::engine::without_slot::{Handler, Waits, poll_handler};
+use crate::known::{at, at_mut, known};
 use crate::spare::is_far_too_large;
+
+/// The end of the vacant places.
+const NONE: usize = usize::MAX;
 
 /// How many that were woken are told apart in one go.
 const TOLD_APART_AT_ONCE: u32 = 4_096;
@@ -22,19 +27,23 @@ pub(crate) struct Slots<Fut> {
     /// First, so that a drop silences the wakers before any future is dropped.
     ready: ReadySet,
     places: Vec<Place<Fut>>,
-    vacant: Vec<usize>,
+    /// The first of the places that are vacant, linked by `Place::next_vacant`.
+    vacant: usize,
     /// How many futures hold a slot, and how many have none.
     held: usize,
     without: usize,
     /// Any future has no slot, or is still told apart.
     tells_apart: bool,
     told_apart: ToldApart,
+    /// How many times the places are not looked at, to be given back.
+    passed_over: usize,
 }
 
 struct Place<Fut> {
     future: Pin<Box<Option<Fut>>>,
     /// The ticket of the item that runs here.
     ticket: u64,
+    next_vacant: usize,
     slot: Slot,
     /// It is among those that were told apart, and was not polled since.
     is_told_apart: bool,
@@ -84,11 +93,12 @@ impl<Fut> Slots<Fut> {
         Self {
             ready: ReadySet::new(),
             places: Vec::new(),
-            vacant: Vec::new(),
+            vacant: NONE,
             held: 0,
             without: 0,
             tells_apart: false,
             told_apart: ToldApart::new(),
+            passed_over: 0,
         }
     }
 
@@ -104,7 +114,7 @@ impl<Fut> Slots<Fut> {
 
     /// The ticket of the item that runs, or ran last, in this place.
     pub(crate) fn ticket(&self, place: usize) -> u64 {
-        self.places[place].ticket
+        at(&self.places, place).ticket
     }
 
     /// How it stands between what runs here and a slot. The place may have been given back.
@@ -114,12 +124,13 @@ impl<Fut> Slots<Fut> {
             .map_or(Slot::Vacant, |here| here.slot)
     }
 
-    /// A vacant place, to be tried with [`start`](Self::start) and, if the future is pending, taken with
-    /// [`take`](Self::take).
-    pub(crate) fn vacant(&mut self) -> usize {
-        match self.vacant.last() {
-            Some(&place) => place,
-            None => self.grow(),
+    /// A vacant place. It is not taken yet.
+    #[inline(always)] // as each future needs one
+    fn vacant(&mut self) -> usize {
+        if self.vacant < self.places.len() {
+            self.vacant
+        } else {
+            self.grow()
         }
     }
 
@@ -129,29 +140,32 @@ impl<Fut> Slots<Fut> {
         self.places.push(Place {
             future: Box::pin(None),
             ticket: 0,
+            next_vacant: NONE,
             slot: Slot::Vacant,
             is_told_apart: false,
             looked_at: 0,
             waits: None,
             waker: self.ready.add_slot(place),
         });
-        self.vacant.push(place);
+        self.vacant = place;
         place
     }
 
-    /// Takes the place that [`vacant`](Self::vacant) gave.
-    pub(crate) fn take(&mut self, place: usize) {
-        let vacant = self.vacant.pop();
-        debug_assert_eq!(vacant, Some(place));
+    /// Takes a vacant place.
+    pub(crate) fn take_place(&mut self) -> usize {
+        let place = self.vacant();
+        self.vacant = at(&self.places, place).next_vacant;
+        place
     }
 
     /// Gives a place back whose future has finished.
     pub(crate) fn give_back(&mut self, place: usize) {
-        self.vacant.push(place);
+        let next = std::mem::replace(&mut self.vacant, place);
+        at_mut(&mut self.places, place).next_vacant = next;
     }
 
-    /// A poll begins, and with it a round. Says whether the task slept and nothing of ours woke it.
-    pub(crate) fn begin_round(&mut self) -> bool {
+    /// A poll begins, and with it a round.
+    pub(crate) fn begin_round(&mut self) -> Round {
         if self.tells_apart {
             return self.begin_round_apart();
         }
@@ -159,17 +173,21 @@ impl<Fut> Slots<Fut> {
     }
 
     #[cold]
-    fn begin_round_apart(&mut self) -> bool {
+    fn begin_round_apart(&mut self) -> Round {
         if self.without == 0 {
             self.told_apart.forget_returning();
         }
         self.told_apart.begin_round();
         let mut left = TOLD_APART_AT_ONCE;
         self.tell_apart(true, &mut left);
-        let unexplained = self.ready.begin_round();
+        let round = self.ready.begin_round();
         self.tell_apart(true, &mut left);
         self.tells_apart = self.without > 0 || !self.told_apart.is_empty();
-        unexplained
+        match round {
+            Round::Unexplained => Round::Unexplained,
+            _ if self.has_woken() => Round::Woken,
+            _ => Round::Empty,
+        }
     }
 
     /// Takes what is left of what was woken, but no more than so many.
@@ -208,8 +226,12 @@ impl<Fut> Slots<Fut> {
         self.tell_apart(true, &mut left);
         if !self.ready.has_next() {
             // What was woken during this poll. It may have been polled already, and then it is not of this round.
-            let unexplained = self.ready.begin_round();
-            debug_assert!(!unexplained, "the task does not sleep while it is polled");
+            let round = self.ready.begin_round();
+            debug_assert_ne!(
+                round,
+                Round::Unexplained,
+                "the task does not sleep while it is polled"
+            );
             self.tell_apart(false, &mut left);
         }
         while let Some(place) = self.told_apart.returning() {
@@ -298,20 +320,33 @@ impl<Fut> Slots<Fut> {
     /// Gives back the places while none is taken, if they are far too many. A place is kept if somebody still has its waker,
     /// and so are those before it.
     pub(crate) fn shrink(&mut self) {
-        let are_vacant = self.vacant.len() == self.places.len();
-        if !are_vacant || !is_far_too_large(self.places.len(), 0) {
+        if self.running() > 0 || !is_far_too_large(self.places.len(), 0) {
             return;
         }
+        if self.passed_over > 0 {
+            self.passed_over -= 1;
+            return;
+        }
+        // Each place may be looked at: if nothing comes of it, not again for as many times.
+        self.passed_over = self.places.len();
         let last_kept = self.places.iter().rposition(|here| here.waker.is_held());
         let kept = last_kept.map_or(0, |place| place + 1);
-        if !is_far_too_large(self.places.len(), kept) {
+        let are_vacant = || self.all_vacant().count() == self.places.len();
+        if !is_far_too_large(self.places.len(), kept) || !are_vacant() {
             return;
         }
         // What was woken there in the past may still be found. It is passed over, like any wake of a vacant place.
         self.told_apart.clear();
         self.places.truncate(kept);
         self.places.shrink_to_fit();
-        self.vacant = (0..kept).rev().collect();
+        self.vacant = NONE;
+        (0..kept).rev().for_each(|place| self.give_back(place));
+        self.passed_over = 0;
+    }
+
+    fn all_vacant(&self) -> impl Iterator<Item = &Place<Fut>> {
+        let first = self.places.get(self.vacant);
+        std::iter::successors(first, |here| self.places.get(here.next_vacant))
     }
 
     /// Drops all futures.
@@ -329,89 +364,136 @@ impl<Fut> Slots<Fut> {
 }
 
 impl<Fut: Future> Slots<Fut> {
-    /// Puts a future into a place, with a slot, and polls it for the first time.
+    /// Puts a future into a vacant place, with a slot, and polls it for the first time. The place is taken if it is pending.
     #[inline(always)] // or the future is built elsewhere and copied into its place
+    pub(crate) fn start_anew(&mut self, ticket: u64, future: Fut) -> (usize, Polled<Fut::Output>) {
+        let place = self.vacant();
+        (place, self.begin(place, ticket, future, true))
+    }
+
+    /// The same, in a place that is taken.
+    #[inline(always)]
     pub(crate) fn start(&mut self, place: usize, ticket: u64, future: Fut) -> Polled<Fut::Output> {
-        let here = &mut self.places[place];
-        here.future.set(Some(future));
+        self.begin(place, ticket, future, false)
+    }
+
+    #[inline(always)]
+    fn begin(
+        &mut self,
+        place: usize,
+        ticket: u64,
+        future: Fut,
+        takes_place: bool,
+    ) -> Polled<Fut::Output> {
+        let here = at_mut(&mut self.places, place);
         here.ticket = ticket;
+        here.future.set(Some(future));
         match here.poll(true) {
-            (Poll::Ready(output), _) => {
+            Handler::Ready(output) => {
                 self.ready.forget(&mut here.waker);
                 return Polled::Ready(output);
             }
-            (Poll::Pending, Wish::Slot) => {
+            Handler::WithSlot => {
                 here.slot = Slot::Held;
                 self.held += 1;
             }
-            (Poll::Pending, Wish::None) => {
+            Handler::WithoutSlot => {
                 here.slot = Slot::Unneeded;
                 here.looked_at = self.told_apart.round();
                 self.tells_apart = true;
                 self.without += 1;
             }
         }
+        if takes_place {
+            self.vacant = here.next_vacant;
+        }
         Polled::Pending
     }
 
-    /// Polls a future that was woken, with the slot that it has or without.
+    /// Polls the future in a place where one was woken, unless it is gone or needs a slot first. Says which item it is of.
     #[inline(always)] // or what comes out is copied on its way
-    pub(crate) fn poll(&mut self, place: usize) -> Polled<Fut::Output> {
-        let here = &mut self.places[place];
+    pub(crate) fn poll(&mut self, place: usize) -> Option<(u64, Polled<Fut::Output>)> {
+        let here = self.places.get(place)?;
+        let ticket = here.ticket;
+        if here.slot == Slot::Held {
+            return Some((ticket, self.poll_with_slot(place)));
+        }
+        let is_pending = here.slot == Slot::Unneeded;
+        is_pending.then(|| (ticket, self.poll_without_slot(place)))
+    }
+
+    /// Polls the future here, which has a slot.
+    #[inline(always)] // the same
+    fn poll_with_slot(&mut self, place: usize) -> Polled<Fut::Output> {
+        let here = at_mut(&mut self.places, place);
         // It may have been told apart again since it was taken from there.
         here.is_told_apart = false;
-        let has_slot = here.slot == Slot::Held;
-        let count = if has_slot {
-            &mut self.held
-        } else {
-            &mut self.without
-        };
-        match here.poll(has_slot) {
-            (Poll::Ready(output), _) => {
+        match here.poll(true) {
+            Handler::Ready(output) => {
                 here.slot = Slot::Vacant;
-                *count -= 1;
+                self.held -= 1;
                 self.ready.forget(&mut here.waker);
                 Polled::Ready(output)
             }
-            (Poll::Pending, Wish::Slot) if has_slot => Polled::Pending,
-            (Poll::Pending, Wish::Slot) => {
-                here.slot = Slot::Needed;
-                Polled::NeedsSlot
-            }
-            (Poll::Pending, Wish::None) => {
+            Handler::WithSlot => Polled::Pending,
+            Handler::WithoutSlot => {
                 here.slot = Slot::Unneeded;
                 here.looked_at = self.told_apart.round();
                 self.tells_apart = true;
-                *count -= 1;
+                self.held -= 1;
                 self.without += 1;
                 Polled::Pending
             }
         }
     }
 
-    /// Gives a slot to the future here, which needs one to go on, and polls it.
+    /// Polls the future here, which waits without a slot.
     #[cold]
-    pub(crate) fn grant(&mut self, place: usize) -> Polled<Fut::Output> {
+    fn poll_without_slot(&mut self, place: usize) -> Polled<Fut::Output> {
+        let here = at_mut(&mut self.places, place);
+        here.is_told_apart = false;
+        match here.poll(false) {
+            Handler::Ready(output) => {
+                here.slot = Slot::Vacant;
+                self.without -= 1;
+                self.ready.forget(&mut here.waker);
+                Polled::Ready(output)
+            }
+            Handler::WithSlot => {
+                here.slot = Slot::Needed;
+                Polled::NeedsSlot
+            }
+            Handler::WithoutSlot => {
+                here.looked_at = self.told_apart.round();
+                Polled::Pending
+            }
+        }
+    }
+
+    /// Gives a slot to the future here, which needs one to go on, and polls it. Says which item it is of.
+    #[cold]
+    pub(crate) fn grant(&mut self, place: usize) -> (u64, Polled<Fut::Output>) {
         let here = &mut self.places[place];
         here.slot = Slot::Held;
         self.without -= 1;
         self.held += 1;
         // What woke it so far is answered by this poll.
         self.ready.answer(&here.waker);
-        self.poll(place)
+        let ticket = here.ticket;
+        (ticket, self.poll_with_slot(place))
     }
 }
 
 impl<Fut: Future> Place<Fut> {
     #[inline(always)] // or what comes out is copied twice on its way
-    fn poll(&mut self, has_slot: bool) -> (Poll<Fut::Output>, Wish) {
-        let future = self.future.as_mut().as_pin_mut();
-        let future = future.expect("only a future that runs is polled");
+    fn poll(&mut self, has_slot: bool) -> Handler<Fut::Output> {
+        // Only a future that runs is polled.
+        let future = known(self.future.as_mut().as_pin_mut());
         let mut cx = Context::from_waker(self.waker.as_waker());
-        let (polled, wish) = poll_handler(future, &mut cx, &mut self.waits, has_slot);
-        if polled.is_ready() {
+        let polled = poll_handler(future, &mut cx, &mut self.waits, has_slot);
+        if matches!(polled, Handler::Ready(_)) {
             self.future.set(None);
         }
-        (polled, wish)
+        polled
     }
 }

@@ -32,23 +32,25 @@ pub(crate) struct Waits(AtomicU64);
 const WAITING: u64 = 1;
 const RETURNING: u64 = 1 << 32;
 
-/// What a handler that is not finished does about its slot.
+/// What a poll of a handler came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Wish {
-    /// It holds one, or needs one to go on.
-    Slot,
-    /// It waits, and needs none until it is done.
-    None,
+pub(crate) enum Handler<Output> {
+    /// It is finished.
+    Ready(Output),
+    /// It is pending, and holds a slot or needs one to go on.
+    WithSlot,
+    /// It waits, and needs no slot until it is done.
+    WithoutSlot,
 }
 
-/// Polls a handler, and says what it wishes if it is pending. Its waits are kept where its future is.
+/// Polls a handler. Its waits are kept where its future is.
 #[inline(always)] // as each poll of each handler goes through here
 pub(crate) fn poll_handler<Fut: Future>(
     future: Pin<&mut Fut>,
     cx: &mut Context<'_>,
     waits: &mut Option<Arc<Waits>>,
     has_slot: bool,
-) -> (Poll<Fut::Output>, Wish) {
+) -> Handler<Fut::Output> {
     let flags = IS_POLLED | if has_slot { HAS_SLOT } else { 0 };
     let unwinding = Unwinding(HANDLER.replace(flags));
     if waits.is_some() {
@@ -57,14 +59,13 @@ pub(crate) fn poll_handler<Fut: Future>(
     let polled = future.poll(cx);
     let outer = unwinding.0;
     std::mem::forget(unwinding);
-    if HANDLER.replace(outer) & HAS_WAITS == 0 {
-        return (polled, Wish::Slot);
+    let has_waits = HANDLER.replace(outer) & HAS_WAITS != 0;
+    let needs_none = has_waits && leave_with(waits, polled.is_ready());
+    match polled {
+        Poll::Ready(output) => Handler::Ready(output),
+        Poll::Pending if needs_none => Handler::WithoutSlot,
+        Poll::Pending => Handler::WithSlot,
     }
-    let wish = leave_with(waits);
-    if polled.is_ready() {
-        forget(waits);
-    }
-    (polled, wish)
 }
 
 /// Dropped only where a handler panics: this thread polls on, with these flags of the handler around it.
@@ -85,20 +86,21 @@ fn enter_with(flags: u8, waits: &mut Option<Arc<Waits>>) {
     HANDLER.set(flags | HAS_WAITS);
 }
 
+/// Says whether a handler that is pending needs no slot.
 #[cold]
-fn leave_with(waits: &mut Option<Arc<Waits>>) -> Wish {
+fn leave_with(waits: &mut Option<Arc<Waits>>, is_ready: bool) -> bool {
     *waits = WAITS.with_borrow_mut(Vec::pop);
+    if is_ready {
+        forget(waits);
+        return false;
+    }
     let counts = waits
         .as_ref()
         .map_or(0, |waits| waits.0.load(Ordering::Acquire));
-    match counts {
-        0 | RETURNING.. => Wish::Slot,
-        _ => Wish::None,
-    }
+    (WAITING..RETURNING).contains(&counts)
 }
 
 /// A handler has finished. What it leaves behind counts no more.
-#[cold]
 fn forget(waits: &mut Option<Arc<Waits>>) {
     if waits
         .as_ref()

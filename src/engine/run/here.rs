@@ -5,9 +5,9 @@ use std::future::Future;
 use std::marker::PhantomData;
 use std::task::Waker;
 
-use super::{Polled, Run, RunWith, Slot};
+use super::{Polled, Round, Run, RunWith};
 use crate::engine::item::verdict::Verdict;
-use crate::engine::slots::Slots;
+use crate::engine::slots::{Slot, Slots};
 
 /// A handler and its futures, which run in the task that polls the stream.
 pub struct Here<H, Fut, V> {
@@ -55,12 +55,8 @@ where
         self.slots.held()
     }
 
-    fn vacant(&mut self) -> usize {
-        self.slots.vacant()
-    }
-
-    fn take(&mut self, place: usize) {
-        self.slots.take(place);
+    fn take_place(&mut self) -> usize {
+        self.slots.take_place()
     }
 
     fn give_back(&mut self, place: usize) {
@@ -68,6 +64,17 @@ where
     }
 
     #[inline(always)] // or the future is built elsewhere and copied into its place
+    fn start_anew(
+        &mut self,
+        ticket: u64,
+        _arrival: u64,
+        item: T,
+    ) -> (usize, Polled<Result<V::Ok, V::Error>>) {
+        let (place, polled) = self.slots.start_anew(ticket, (self.handler)(item));
+        (place, polled.map(V::judge))
+    }
+
+    #[inline(always)] // the same
     fn start(
         &mut self,
         place: usize,
@@ -81,12 +88,14 @@ where
     }
 
     #[inline(always)]
-    fn poll(&mut self, place: usize) -> Polled<Result<V::Ok, V::Error>> {
-        self.slots.poll(place).map(V::judge)
+    fn poll(&mut self, place: usize) -> Option<(u64, Polled<Result<V::Ok, V::Error>>)> {
+        let (ticket, polled) = self.slots.poll(place)?;
+        Some((ticket, polled.map(V::judge)))
     }
 
-    fn grant(&mut self, place: usize) -> Polled<Result<V::Ok, V::Error>> {
-        self.slots.grant(place).map(V::judge)
+    fn grant(&mut self, place: usize) -> (u64, Polled<Result<V::Ok, V::Error>>) {
+        let (ticket, polled) = self.slots.grant(place);
+        (ticket, polled.map(V::judge))
     }
 
     fn ticket(&self, place: usize) -> u64 {
@@ -97,11 +106,11 @@ where
         self.slots.slot(place) != Slot::Vacant
     }
 
-    fn slot_of_woken(&self, place: usize) -> Slot {
-        self.slots.slot(place)
+    fn waits_without_slot(&self, place: usize) -> bool {
+        self.slots.slot(place) == Slot::Unneeded
     }
 
-    fn begin_round(&mut self) -> bool {
+    fn begin_round(&mut self) -> Round {
         self.slots.begin_round()
     }
 

@@ -18,12 +18,12 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 use tokio::task::coop::unconstrained;
 
-use super::{Polled, Run, RunWith};
+use super::{Polled, Round, Run, RunWith};
 use crate::engine::depths::Depths;
 use crate::engine::item::verdict::Verdict;
 use crate::engine::order::{Queue, Waiting};
 use crate::engine::slots::{ReadySet, WakeHandle};
-use crate::engine::without_slot::{Wish, poll_handler};
+use crate::engine::without_slot::{Handler, poll_handler};
 use crate::spare::shrink_queue;
 
 /// How many reports are read ahead in one go.
@@ -323,8 +323,8 @@ where
         self.sent.len() - self.running()
     }
 
-    fn vacant(&mut self) -> usize {
-        if let Some(&place) = self.vacant.last() {
+    fn take_place(&mut self) -> usize {
+        if let Some(place) = self.vacant.pop() {
             return place;
         }
         let place = self.tasks.len();
@@ -349,17 +349,16 @@ where
             slot: Slot::Unneeded,
             is_stopped: false,
         });
-        self.vacant.push(place);
         place
-    }
-
-    fn take(&mut self, place: usize) {
-        let vacant = self.vacant.pop();
-        debug_assert_eq!(vacant, Some(place));
     }
 
     fn give_back(&mut self, place: usize) {
         self.vacant.push(place);
+    }
+
+    fn start_anew(&mut self, ticket: u64, arrival: u64, item: T) -> (usize, Polled<Result<R, E>>) {
+        let place = self.take_place();
+        (place, self.start(place, ticket, arrival, item))
     }
 
     fn start(&mut self, place: usize, ticket: u64, arrival: u64, item: T) -> Polled<Result<R, E>> {
@@ -402,8 +401,8 @@ where
         self.at(place).is_some()
     }
 
-    fn poll(&mut self, place: usize) -> Polled<Result<R, E>> {
-        match self.report.take() {
+    fn poll(&mut self, place: usize) -> Option<(u64, Polled<Result<R, E>>)> {
+        let polled = match self.report.take() {
             Some(News::Done(result)) => {
                 let ticket = self.at(place).expect("what comes back was sent");
                 let task = &mut self.tasks[place];
@@ -436,14 +435,15 @@ where
                 self.mourn();
                 Polled::Pending
             }
-            None => Polled::Pending,
-        }
+            None => return None,
+        };
+        Some((self.ticket(place), polled))
     }
 
-    fn grant(&mut self, place: usize) -> Polled<Result<R, E>> {
+    fn grant(&mut self, place: usize) -> (u64, Polled<Result<R, E>>) {
         self.set_slot(place, Slot::Held);
         self.tasks[place].grant.give();
-        Polled::Pending
+        (self.ticket(place), Polled::Pending)
     }
 
     fn ticket(&self, place: usize) -> u64 {
@@ -454,17 +454,16 @@ where
         self.at(place).is_some()
     }
 
-    fn slot_of_woken(&self, place: usize) -> super::Slot {
+    fn waits_without_slot(&self, _place: usize) -> bool {
         // A task sees to its slot itself.
-        if self.at(place).is_some() || self.report.is_some() {
-            super::Slot::Held
-        } else {
-            super::Slot::Vacant
-        }
+        false
     }
 
-    fn begin_round(&mut self) -> bool {
-        self.ready.begin_round()
+    fn begin_round(&mut self) -> Round {
+        match self.ready.begin_round() {
+            Round::Empty if self.has_woken() => Round::Woken,
+            round => round,
+        }
     }
 
     fn may_return(&mut self) -> bool {
@@ -587,16 +586,16 @@ async fn work<T, H, Fut, V, R, E>(
                         (is_asking, has_slot) = (false, true);
                     }
                     match poll_handler(future.as_mut(), cx, &mut waits, has_slot) {
-                        (Poll::Ready(output), _) => return Poll::Ready(output),
-                        (Poll::Pending, Wish::None) => {
+                        Handler::Ready(output) => return Poll::Ready(output),
+                        Handler::WithoutSlot => {
                             if std::mem::take(&mut has_slot) {
                                 shared.have_waited.store(true, Ordering::Relaxed);
                                 reporter.says(News::Waits);
                             }
                             return Poll::Pending;
                         }
-                        (Poll::Pending, Wish::Slot) if has_slot => return Poll::Pending,
-                        (Poll::Pending, Wish::Slot) => {
+                        Handler::WithSlot if has_slot => return Poll::Pending,
+                        Handler::WithSlot => {
                             is_asking = true;
                             reporter.says(News::NeedsSlot { to_start: false });
                         }

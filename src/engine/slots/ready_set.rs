@@ -1,12 +1,15 @@
 //! What was woken, slots and source: one bit each, found in O(1) whatever the number of slots.
 //!
-//! A word holds the bits of 63 slots; its last bit says that the word is queued. The wake that sets that bit
-//! pushes the word on a stack, which the operator takes whole (Treiber, "Systems programming: coping with
-//! parallelism", IBM RJ 5118, 1986; words are never freed while they are linked, so there is no ABA). Whether the
-//! task sleeps is a value of the stack's top, so that going to sleep and waking meet in one atomic.
+//! A word holds the bits of 64 slots. A wake sets the slot's bit and, unless the word is queued already, pushes it on a stack,
+//! which the operator takes whole (Treiber, "Systems programming: coping with parallelism", IBM RJ 5118, 1986; words are never
+//! freed while they are linked, so there is no ABA). The operator says that a word is no longer queued before it takes the
+//! bits, so a wake whose bit comes too late sees that. One whose bit is taken in between may queue the word for nothing.
+//! Whether the task sleeps is a value of the stack's top, so that going to sleep and waking meet in one atomic.
 
 use std::sync::Arc;
 use std::task::{Wake, Waker};
+
+use crate::known::at;
 
 #[cfg(loom)]
 use loom::{
@@ -19,13 +22,14 @@ use {
     std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
 };
 
-const SLOTS_PER_WORD: usize = 63;
-const QUEUED: u64 = 1 << SLOTS_PER_WORD;
+const SLOTS_PER_WORD: usize = u64::BITS as usize;
 
 /// The end of the stack.
 const NONE: usize = usize::MAX;
 /// The end of the stack while the task sleeps: whoever pushes on it wakes the task.
 const ASLEEP: usize = usize::MAX - 1;
+/// What follows a word that is not on the stack.
+const UNQUEUED: usize = usize::MAX - 2;
 /// The word that has only the source's bit.
 const SOURCE: usize = 0;
 
@@ -36,11 +40,22 @@ pub(crate) struct ReadySet {
     source: WakeHandle,
     /// The words of this round that were not looked at yet, linked by `Word::next`.
     chain: usize,
-    /// What is left of the word looked at last, and that word.
+    /// What is left of the word looked at last, and the first slot of that word.
     bits: u64,
-    word: usize,
+    first: usize,
     /// The source's bit was taken with its word, and nobody has asked for it yet.
     source_woke: bool,
+}
+
+/// What a poll begins with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Round {
+    /// Nothing of ours was woken, but the task did not sleep either.
+    Empty,
+    /// The task slept, and nothing of ours woke it.
+    Unexplained,
+    /// Something of ours was woken, or is left of the last round.
+    Woken,
 }
 
 /// A waker of ours: the source's, or a slot's, kept for all the handlers that use the slot.
@@ -54,6 +69,7 @@ pub(crate) struct WakeHandle {
 struct Word {
     index: usize,
     bits: AtomicU64,
+    /// What follows on the stack, or `UNQUEUED`.
     next: AtomicUsize,
 }
 
@@ -84,7 +100,7 @@ impl ReadySet {
             words: vec![word],
             chain: NONE,
             bits: 0,
-            word: SOURCE,
+            first: 0,
             source_woke: false,
         }
     }
@@ -103,18 +119,22 @@ impl ReadySet {
         self.source.as_waker()
     }
 
-    /// A poll begins. Says whether the task slept and nothing of ours woke it.
-    pub(crate) fn begin_round(&mut self) -> bool {
+    /// A poll begins, and with it a round.
+    pub(crate) fn begin_round(&mut self) -> Round {
         // A rest of the last round goes first, so that no slot is looked at twice in one round.
-        if self.has_next() || self.shared.top.load(Ordering::Relaxed) == NONE {
-            return false;
+        if self.has_next() {
+            return Round::Woken;
         }
-        self.chain = self.shared.top.swap(NONE, Ordering::AcqRel);
-        let unexplained = self.chain == ASLEEP;
-        if unexplained {
-            self.chain = NONE;
+        if self.shared.top.load(Ordering::Relaxed) == NONE {
+            return Round::Empty;
         }
-        unexplained
+        match self.shared.top.swap(NONE, Ordering::AcqRel) {
+            ASLEEP => Round::Unexplained,
+            chain => {
+                self.chain = chain;
+                Round::Woken
+            }
+        }
     }
 
     /// Whether anything of this round is left.
@@ -124,37 +144,45 @@ impl ReadySet {
 
     /// Which other slot was woken for this round.
     pub(crate) fn next(&mut self) -> Option<usize> {
-        while self.bits == 0 {
-            if self.chain == NONE {
-                return None;
-            }
-            let word = &self.words[self.chain];
-            self.word = self.chain;
-            // Before the swap: after it, a wake may queue the word again.
-            self.chain = word.next.load(Ordering::Relaxed);
-            let bits = word.bits.swap(0, Ordering::AcqRel) & !QUEUED;
-            if self.word == SOURCE {
-                self.source_woke |= bits != 0;
-            } else {
-                self.bits = bits;
-            }
+        if self.bits == 0 && !self.take_word() {
+            return None;
         }
         let bit = self.bits.trailing_zeros() as usize;
         self.bits &= self.bits - 1;
-        Some((self.word - 1) * SLOTS_PER_WORD + bit)
+        Some(self.first + bit)
+    }
+
+    /// Takes the bits of the next word of this round that has any. Says whether there is one.
+    #[inline(never)] // once for many slots
+    fn take_word(&mut self) -> bool {
+        while self.chain != NONE {
+            let index = self.chain;
+            let word = at(&self.words, index);
+            self.chain = word.take_next();
+            let bits = word.bits.swap(0, Ordering::AcqRel);
+            if index == SOURCE {
+                self.source_woke |= bits != 0;
+            } else if bits != 0 {
+                self.bits = bits;
+                self.first = (index - 1) * SLOTS_PER_WORD;
+                return true;
+            }
+        }
+        false
     }
 
     /// Whether the source was woken since this was asked last. It need not wait until the round comes to its word.
     pub(crate) fn source_woke(&mut self) -> bool {
-        let bits = &self.words[SOURCE].bits;
-        if bits.load(Ordering::Relaxed) & !QUEUED != 0 {
+        let bits = &at(&self.words, SOURCE).bits;
+        if bits.load(Ordering::Relaxed) != 0 {
             // The word stays queued: who takes it later finds no bit.
-            self.source_woke |= bits.fetch_and(QUEUED, Ordering::AcqRel) & !QUEUED != 0;
+            self.source_woke |= bits.swap(0, Ordering::AcqRel) != 0;
         }
         std::mem::take(&mut self.source_woke)
     }
 
     /// The slot's handler has finished: its wakes no longer count, nor do those of wakers that it left behind.
+    #[inline(always)] // the way of each item
     pub(crate) fn forget(&mut self, handle: &mut WakeHandle) {
         if is_held_elsewhere(&handle.bit) {
             handle.retire();
@@ -248,8 +276,24 @@ impl Word {
         Self {
             index,
             bits: AtomicU64::new(0),
-            next: AtomicUsize::new(NONE),
+            next: AtomicUsize::new(UNQUEUED),
         }
+    }
+
+    /// The word is no longer queued; says what follows it. Before its bits are taken.
+    fn take_next(&self) -> usize {
+        let next = self.next.load(Ordering::Relaxed);
+        self.next.store(UNQUEUED, Ordering::Relaxed);
+        next
+    }
+
+    /// Whether this wake is the one that queues the word. After its bit is set.
+    fn must_be_queued(&self) -> bool {
+        self.next.load(Ordering::Relaxed) == UNQUEUED
+            && self
+                .next
+                .compare_exchange(UNQUEUED, NONE, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
     }
 }
 
@@ -303,9 +347,8 @@ impl Wake for Bit {
             return;
         }
         // Always, even if the bit is set: the release publishes what the waking thread wrote before.
-        let bits = self.bit | QUEUED;
-        let before = self.word.bits.fetch_or(bits, Ordering::AcqRel);
-        if before & QUEUED == 0 {
+        self.word.bits.fetch_or(self.bit, Ordering::AcqRel);
+        if self.word.must_be_queued() {
             self.shared.push(&self.word);
         }
     }
