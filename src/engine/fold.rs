@@ -374,26 +374,21 @@ where
             // Now those that return, which it did not wait for.
             self.serve(false);
         }
-        if !emit {
-            return if self.is_idle() {
-                Turn::Idle
-            } else {
-                Turn::Again
-            };
-        }
-        if let Some(emitted) = self.window.emit() {
-            if self.tally.leave_kept(self.budget.is_touched()) {
-                self.publish();
+        if emit {
+            if let Some(emitted) = self.window.emit() {
+                if self.tally.leave_kept(self.budget.is_touched()) {
+                    self.publish();
+                }
+                return Turn::Emit(emitted);
             }
-            return Turn::Emit(emitted);
+            if self.end_if_done() {
+                return match self.failure.take() {
+                    Some(failure) => Turn::Fail(failure.error),
+                    None => Turn::End,
+                };
+            }
         }
-        if self.is_at_end() {
-            return match self.failure.take() {
-                Some(failure) => Turn::Fail(failure.error),
-                None => Turn::End,
-            };
-        }
-        if self.is_idle() {
+        if self.settle_down() {
             Turn::Idle
         } else {
             Turn::Again
@@ -1040,15 +1035,15 @@ where
         self.run.held() < self.limits.max_parallel
     }
 
-    /// The one place where the stream is found to be at its end.
+    /// The one place where the stream is found to be at its end. Says whether it is.
     #[inline(never)] // else it would be in the way of a result
-    fn is_at_end(&mut self) -> bool {
+    fn end_if_done(&mut self) -> bool {
         let failed = self
             .failure
             .as_ref()
             .is_some_and(|failure| self.window.has_reached(failure.arrival));
-        let is_at_end = failed || (self.state == State::Closed && self.window.admitted() == 0);
-        if is_at_end {
+        let is_done = failed || (self.state == State::Closed && self.window.admitted() == 0);
+        if is_done {
             self.run.clear();
             self.order.clear();
             self.window.clear();
@@ -1057,12 +1052,12 @@ where
             // Last: a drop that panics is not an end.
             self.state = State::Ended;
         }
-        is_at_end
+        is_done
     }
 
-    /// Nothing comes out: is all done that could be, or is the budget used up?
+    /// Nothing comes out, so storage may be given back. Says whether all is done that could be, or else the budget is used up.
     #[inline(never)] // the same
-    fn is_idle(&mut self) -> bool {
+    fn settle_down(&mut self) -> bool {
         self.run.shrink();
         self.window.shrink();
         self.order.shrink();
