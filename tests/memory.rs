@@ -443,6 +443,14 @@ fn what_a_burst_has_made_is_used_again() {
 /// A source that yields what is there, and then says Pending.
 type Arrivals = Rc<RefCell<VecDeque<u32>>>;
 
+fn source(arrivals: &Arrivals) -> impl Stream<Item = u32> + use<> {
+    let arrivals = Rc::clone(arrivals);
+    stream::poll_fn(move |_| match arrivals.borrow_mut().pop_front() {
+        Some(item) => Poll::Ready(Some(item)),
+        None => Poll::Pending,
+    })
+}
+
 /// Lets the first of 500,000 items hold up the others, then lets all finish, while one more comes for each thousand that
 /// go, if `trickles`. How many bytes are held when they wait, and when a hundred are left that wait.
 fn held_at_a_peak_and_after<S>(
@@ -455,13 +463,7 @@ where
     const PEAK: u32 = 500_000;
     let (arrivals, is_open) = (Arrivals::default(), Rc::new(Cell::new(false)));
     arrivals.borrow_mut().extend(0..PEAK);
-    let source = {
-        let arrivals = Rc::clone(&arrivals);
-        stream::poll_fn(move |_| match arrivals.borrow_mut().pop_front() {
-            Some(item) => Poll::Ready(Some(item)),
-            None => Poll::Pending,
-        })
-    };
+    let source = source(&arrivals);
     let mut results = Box::pin(order(Box::pin(source), Rc::clone(&is_open)));
     let mut poll = move || {
         let mut cx = Context::from_waker(std::task::Waker::noop());
@@ -586,13 +588,7 @@ const HANDLERS: usize = 50_000;
 /// A stream of handlers that all run at once, in bursts, and a poll of it.
 fn bursts(gate: &Gate) -> (Arrivals, impl FnMut() -> Option<u32>) {
     let arrivals = Arrivals::default();
-    let source = {
-        let arrivals = Rc::clone(&arrivals);
-        stream::poll_fn(move |_| match arrivals.borrow_mut().pop_front() {
-            Some(item) => Poll::Ready(Some(item)),
-            None => Poll::Pending,
-        })
-    };
+    let source = source(&arrivals);
     let gate = gate.clone();
     let results = source
         .ordered_by_group(|n| *n, HANDLERS)
@@ -682,15 +678,9 @@ fn what_waited_is_given_back_though_there_were_more_groups_than_that() {
     const GROUPS: u32 = 40_000;
     const WAITING: u32 = 20_000;
     for one_stays in [false, true] {
-        let arrivals = Rc::new(RefCell::new(VecDeque::new()));
+        let arrivals = Arrivals::default();
         let is_open = Rc::new(Cell::new(false));
-        let source = {
-            let arrivals = Rc::clone(&arrivals);
-            stream::poll_fn(move |_| match arrivals.borrow_mut().pop_front() {
-                Some(item) => Poll::Ready(Some((item, [0_u8; 1_024]))),
-                None => Poll::Pending,
-            })
-        };
+        let source = source(&arrivals).map(|item| (item, [0_u8; 1_024]));
         let handler = {
             let is_open = Rc::clone(&is_open);
             move |(item, _)| {
@@ -745,13 +735,7 @@ fn what_many_keys_took_is_given_back_also_if_others_come() {
     let wakers = Rc::new(RefCell::new(Vec::<Waker>::new()));
     let is_open = Rc::new(Cell::new(false));
     let (gate, kept) = (Rc::clone(&is_open), Rc::clone(&wakers));
-    let source = {
-        let arrivals = Rc::clone(&arrivals);
-        stream::poll_fn(move |_| match arrivals.borrow_mut().pop_front() {
-            Some(item) => Poll::Ready(Some(item)),
-            None => Poll::Pending,
-        })
-    };
+    let source = source(&arrivals);
     let results = source
         .ordered_by_groups(|n| [*n], HANDLERS as usize)
         .look_ahead(HANDLERS as usize)
