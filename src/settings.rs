@@ -165,7 +165,7 @@ impl<St, By, Off, P, X> Settings<St, By, Off, P, X> {
             self.order,
             self.offsets,
             self.partitions,
-            self.run.run(handler),
+            self.run.run(handler, self.limits.max_parallel),
             self.limits,
             window,
         );

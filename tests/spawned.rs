@@ -7,6 +7,7 @@ use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::task::Poll;
 use std::time::Duration;
 
 use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
@@ -844,26 +845,55 @@ async fn what_follows_one_that_ended_without_a_slot_waits_without_one_too() {
 }
 
 #[tokio::test]
-async fn a_long_queue_gives_way_to_its_neighbours() {
-    let handled = Arc::new(AtomicUsize::new(0));
-    let counted = Arc::clone(&handled);
-    let mut results = pin!(
-        stream::iter(0..1_000)
-            .ordered_by_group(|_| (), 2)
-            .spawned()
-            .then(move |_| {
-                counted.fetch_add(1, Ordering::SeqCst);
-                async {}
-            })
-    );
-    // All is sent before any of it is handled.
-    while results.waiting() < 900 {
-        assert!(results.next().now_or_never().is_none());
+async fn a_group_gives_way_after_as_many_items_as_there_are_slots_but_64_at_most() {
+    for (max_parallel, in_a_row) in [(2, 2), (8, 8), (64, 64), (1_000, 64)] {
+        let handled = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&handled);
+        let mut results = pin!(
+            stream::iter(0..1_000)
+                .ordered_by_group(|_| (), max_parallel)
+                .spawned()
+                .then(move |_| {
+                    counted.fetch_add(1, Ordering::SeqCst);
+                    async {}
+                })
+        );
+        // All is sent before any of it is handled.
+        while results.waiting() < 999 {
+            assert!(results.next().now_or_never().is_none());
+        }
+        // A neighbour that is always there, and sees how many were handled since its last turn.
+        let seen = Arc::clone(&handled);
+        let neighbour = tokio::spawn(async move {
+            let mut before = seen.load(Ordering::SeqCst);
+            let mut turns = vec![before];
+            while before < 1_000 {
+                wake_at_once().await;
+                let now = seen.load(Ordering::SeqCst);
+                turns.push(now - before);
+                before = now;
+            }
+            turns
+        });
+        assert_eq!(results.by_ref().count().await, 1_000);
+        let turns = neighbour.await.unwrap();
+        assert!(turns.iter().all(|&turn| turn <= in_a_row), "{turns:?}");
+        let full_turns = turns.iter().filter(|&&turn| turn == in_a_row);
+        assert_eq!(full_turns.count(), 1_000 / in_a_row, "{turns:?}");
     }
-    assert_eq!(handled.load(Ordering::SeqCst), 0);
-    yield_now().await;
-    assert!((1..500).contains(&handled.load(Ordering::SeqCst)));
-    assert_eq!(results.count().await, 1_000);
+}
+
+/// Wakes its task and is polled again after those that are woken already.
+async fn wake_at_once() {
+    let mut has_woken = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut has_woken, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// Lets all tasks of this thread run until none has anything to do.

@@ -166,7 +166,7 @@ pub trait RunWith<T, H, Fut, V>: Sealed {
     /// What runs them.
     type Run: Run<T>;
 
-    /// Runs nothing as yet.
+    /// Runs nothing as yet, and later so many at once at most.
     #[doc(hidden)]
-    fn run(self, handler: H) -> Self::Run;
+    fn run(self, handler: H, max_parallel: usize) -> Self::Run;
 }

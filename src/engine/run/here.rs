@@ -29,7 +29,7 @@ where
 {
     type Run = Here<H, Fut, V>;
 
-    fn run(self, handler: H) -> Here<H, Fut, V> {
+    fn run(self, handler: H, _max_parallel: usize) -> Here<H, Fut, V> {
         Here {
             slots: Slots::new(),
             handler,

@@ -26,8 +26,12 @@ use crate::engine::slots::{ReadySet, WakeHandle};
 use crate::engine::without_slot::{Handler, poll_handler};
 use crate::spare::shrink_queue;
 
-/// How many reports are read ahead in one go.
+/// How many reports are taken from the channel in one go.
+const REPORTS_AT_ONCE: usize = 64;
+/// How many reports are read ahead at most.
 const READ_AHEAD: usize = 4_096;
+/// The most items that a task handles in a row, as many as tokio lets a task receive.
+const MOST_IN_A_ROW: usize = 64;
 
 /// The one bit, besides the source's, that is woken here: something was reported.
 const REPORTS: usize = 0;
@@ -46,9 +50,11 @@ pub struct Crew<T, H, Fut, V, R, E> {
     to_here: UnboundedSender<Report<R, E>>,
     /// There may be reports: the channel has not said Pending since it woke us.
     has_reports: bool,
-    /// Reports that were read ahead, once any handler has waited without a slot, and how many of them say that it needs one again.
+    /// Reports that were taken from the channel, and how many of them say that a handler has waited and needs a slot again.
     inbox: VecDeque<Report<R, E>>,
     returning: usize,
+    /// Reports on their way from the channel.
+    taken: Vec<Report<R, E>>,
     /// The report that `next_woken` has read.
     report: Option<News<R, E>>,
     /// Tasks that said they were lost, until it is known how.
@@ -132,6 +138,8 @@ struct Shared<H> {
     /// A handler has waited without a slot, so what was reported is read before the source: others may have begun to wait, and
     /// ended it, since the last poll.
     have_waited: AtomicBool,
+    /// After so many items a task gives way.
+    most_in_a_row: usize,
 }
 
 /// A slot on its way to a task.
@@ -158,7 +166,7 @@ where
 {
     type Run = Crew<T, H, Fut, V, R, E>;
 
-    fn run(self, handler: H) -> Self::Run {
+    fn run(self, handler: H, max_parallel: usize) -> Self::Run {
         let mut ready = ReadySet::new();
         let (to_here, reports) = unbounded_channel();
         Crew {
@@ -169,12 +177,14 @@ where
                 stop_at: AtomicU64::new(u64::MAX),
                 contended: AtomicBool::new(false),
                 have_waited: AtomicBool::new(false),
+                most_in_a_row: max_parallel.min(MOST_IN_A_ROW),
             }),
             reports,
             to_here,
             has_reports: true,
             inbox: VecDeque::new(),
             returning: 0,
+            taken: Vec::new(),
             report: None,
             lost: VecDeque::new(),
             tasks: Vec::new(),
@@ -205,14 +215,21 @@ impl<T, H, Fut, V, R, E> Crew<T, H, Fut, V, R, E> {
 
     fn set_slot(&mut self, place: usize, slot: Slot) {
         let before = std::mem::replace(&mut self.tasks[place].slot, slot);
+        self.held -= usize::from(before == Slot::Held);
+        self.held += usize::from(slot == Slot::Held);
+        if before.is_needed() || slot.is_needed() {
+            self.count_needing(place, before, slot);
+        }
+    }
+
+    #[cold]
+    fn count_needing(&mut self, place: usize, before: Slot, slot: Slot) {
         if before == Slot::NeededToStart {
             self.depths.lessen(place);
         }
         if slot == Slot::NeededToStart {
             self.depths.deepen(place);
         }
-        self.held -= usize::from(before == Slot::Held);
-        self.held += usize::from(slot == Slot::Held);
         self.needing -= usize::from(before.is_needed());
         self.needing += usize::from(slot.is_needed());
         self.starting -= usize::from(before == Slot::NeededToStart);
@@ -252,22 +269,27 @@ impl<T, H, Fut, V, R, E> Crew<T, H, Fut, V, R, E> {
         }
     }
 
-    /// The next report that was not read ahead.
-    fn receive(&mut self) -> Option<Report<R, E>> {
+    /// Takes reports from the channel. Says whether there were any.
+    fn receive(&mut self) -> bool {
         loop {
             match self.ready.next() {
                 Some(_) => {
                     self.has_reports = true;
                     self.mourn();
                 }
-                None if !self.has_reports => return None,
+                None if !self.has_reports => return false,
                 None => {
                     let mut cx = Context::from_waker(self.reported.as_waker());
+                    let (reports, taken) = (&mut self.reports, &mut self.taken);
+                    let receiving =
+                        poll_fn(|cx| reports.poll_recv_many(cx, taken, REPORTS_AT_ONCE));
                     // The steps are counted by the operator, and the task's budget may be used up by somebody else.
-                    let receiving = pin!(unconstrained(poll_fn(|cx| self.reports.poll_recv(cx))));
-                    match receiving.poll(&mut cx) {
-                        Poll::Ready(Some(report)) => return Some(report),
-                        Poll::Ready(None) | Poll::Pending => self.has_reports = false,
+                    self.has_reports = pin!(unconstrained(receiving)).poll(&mut cx).is_ready();
+                    if self.has_reports {
+                        let returning = taken.iter().filter(|report| report.news.returns());
+                        self.returning += returning.count();
+                        self.inbox.extend(taken.drain(..));
+                        return true;
                     }
                 }
             }
@@ -280,13 +302,7 @@ impl<T, H, Fut, V, R, E> Crew<T, H, Fut, V, R, E> {
         if !self.ready.has_next() {
             self.ready.begin_round();
         }
-        while self.inbox.len() < READ_AHEAD {
-            let Some(report) = self.receive() else {
-                break;
-            };
-            self.returning += usize::from(report.news.returns());
-            self.inbox.push_back(report);
-        }
+        while self.inbox.len() < READ_AHEAD && self.receive() {}
         self.returning > 0
     }
 
@@ -482,13 +498,11 @@ where
 
     fn next_woken(&mut self) -> Option<usize> {
         loop {
-            let Report { place, news } = match self.inbox.pop_front() {
-                Some(report) => {
-                    self.returning -= usize::from(report.news.returns());
-                    report
-                }
-                None => self.receive()?,
-            };
+            if self.inbox.is_empty() && !self.receive() {
+                return None;
+            }
+            let Report { place, news } = self.inbox.pop_front()?;
+            self.returning -= usize::from(news.returns());
             if !self.tasks[place].is_stopped || matches!(news, News::Lost) {
                 self.report = Some(news);
                 return Some(place);
@@ -557,8 +571,13 @@ async fn work<T, H, Fut, V, R, E>(
     V: Verdict<Fut::Output, Ok = R, Error = E>,
 {
     let mut has_slot = false;
-    // It gives way to its neighbours when the task's budget is used up, of which each item takes some.
+    let mut in_a_row = 0;
     while let Some(job) = jobs.recv().await {
+        if in_a_row == shared.most_in_a_row {
+            in_a_row = 0;
+            give_way().await;
+        }
+        in_a_row += 1;
         let Job { arrival, item, .. } = job;
         has_slot |= job.has_slot;
         if !job.has_slot && (!has_slot || shared.contended.load(Ordering::Relaxed)) {
@@ -610,6 +629,20 @@ async fn work<T, H, Fut, V, R, E>(
         }
         reporter.says(News::Done(result));
     }
+}
+
+/// Lets the tasks go first that the worker has already. `yield_now` of tokio would wait until it has none, or looks at its
+/// timers.
+async fn give_way() {
+    let mut has_given_way = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut has_given_way, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 impl Grant {
