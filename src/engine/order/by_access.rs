@@ -28,8 +28,10 @@ pub struct ByAccess<A, K, S, T> {
     accesses: A,
     queues: Keyed<K, S, Queue>,
     claims: Slab<Claim>,
+    /// What waits, or is ready.
     items: Slab<Item<T>>,
-    running: ByPlace,
+    /// What the item that runs in each place has claimed.
+    running: ByPlace<Claimed>,
     ready: ReadyItems,
     /// Queues whose front is empty, so that their next claims come into force; some have been seen to.
     emptied: Vec<usize>,
@@ -50,12 +52,14 @@ struct Queue {
     last: usize,
     /// The item that was the first to make a claim here.
     opened: u64,
-    /// The last item that made a claim here, and the claim: an item counts a key once.
+    /// The last item that made a claim here, and the claim, if it has one of its own: an item counts a key once.
     last_arrival: u64,
     last_claim: usize,
+    /// The next of the queues that the same item has opened, each for itself alone.
+    next_opened: usize,
 }
 
-/// One item's claim on one key.
+/// One item's claim on one key. There is none for a queue that the item has opened for itself alone.
 struct Claim {
     queue: usize,
     item: usize,
@@ -65,12 +69,20 @@ struct Claim {
 }
 
 struct Item<T> {
-    /// Until it starts.
-    item: Option<T>,
+    item: T,
     ticket: u64,
     arrival: u64,
     /// How many of its claims are not in force.
     held_up: usize,
+    claimed: Claimed,
+}
+
+/// What an item has claimed.
+#[derive(Clone, Copy)]
+struct Claimed {
+    /// Linked by `Queue::next_opened`.
+    first_opened: usize,
+    /// Linked by `Claim::next_of_item`.
     first_claim: usize,
 }
 
@@ -165,21 +177,36 @@ impl<A, K, S, T> ByAccess<A, K, S, T> {
         }
     }
 
-    /// The item that has just arrived makes its claims.
-    fn enter(&mut self, ticket: u64, item: Option<T>) -> usize
+    /// The item that has just arrived makes its claims, and waits.
+    fn enter(&mut self, ticket: u64, item: T) -> usize
     where
         K: Eq,
     {
-        let vacant = self.items.vacant_entry();
-        let entered = vacant.key();
-        let mut first_claim = NONE;
+        let entered = self.items.insert(Item {
+            item,
+            ticket,
+            arrival: self.arrived,
+            held_up: 0,
+            claimed: Claimed::default(),
+        });
+        let claimed = self.claim(entered);
+        self.items[entered].claimed = claimed;
+        entered
+    }
+
+    /// The item that has just arrived makes its claims. If none of them is held up, the item need not be named.
+    fn claim(&mut self, item: usize) -> Claimed
+    where
+        K: Eq,
+    {
+        let mut claimed = Claimed::default();
         let mut all_opened = true;
-        for Arriving {
+        while let Some(Arriving {
             key,
             hash,
             queue,
             shared,
-        } in self.arriving.drain(..)
+        }) = self.arriving.pop()
         {
             let queue = match queue {
                 // The key may stand twice in the item.
@@ -187,40 +214,42 @@ impl<A, K, S, T> ByAccess<A, K, S, T> {
                 queue => Some(queue),
             };
             let Some(queue) = queue else {
-                let vacant = self.claims.vacant_entry();
-                let claim = vacant.key();
-                let queue = Queue::opened_by(self.arrived, claim, shared);
+                let queue = Queue::opened_by(self.arrived, shared, claimed.first_opened);
                 let queue = self.queues.open(hash, key, queue);
-                vacant.insert(Claim::new(queue, entered, shared, first_claim));
-                first_claim = claim;
+                if shared {
+                    let claim = Claim::new(queue, item, shared, claimed.first_claim);
+                    claimed.first_claim = self.claims.insert(claim);
+                    self.queues.value_mut(queue).last_claim = claimed.first_claim;
+                } else {
+                    claimed.first_opened = queue;
+                }
                 continue;
             };
             let here = self.queues.value_mut(queue);
             if here.last_arrival == self.arrived {
                 // Twice, and it is exclusive if it is so once.
-                self.claims[here.last_claim].shared &= shared;
-                here.shared &= shared || !here.is_opened_by(self.arrived);
+                if let Some(claim) = self.claims.get_mut(here.last_claim) {
+                    claim.shared &= shared;
+                    here.shared &= shared || !here.is_opened_by(self.arrived);
+                }
                 continue;
             }
-            let claim = Claim::new(queue, entered, shared, first_claim);
-            first_claim = self.claims.insert(claim);
+            let claim = Claim::new(queue, item, shared, claimed.first_claim);
+            claimed.first_claim = self.claims.insert(claim);
             here.last_arrival = self.arrived;
-            here.last_claim = first_claim;
+            here.last_claim = claimed.first_claim;
             all_opened = false;
         }
-        vacant.insert(Item {
-            item,
-            ticket,
-            arrival: self.arrived,
-            held_up: 0,
-            first_claim,
-        });
-        let mut claim = if all_opened { NONE } else { first_claim };
+        let mut claim = if all_opened {
+            NONE
+        } else {
+            claimed.first_claim
+        };
         while claim != NONE {
             self.line_up(claim);
             claim = self.claims[claim].next_of_item;
         }
-        entered
+        claimed
     }
 
     /// Puts a claim of the item that has just arrived in force if nothing is before it, else at the end of its queue.
@@ -247,18 +276,18 @@ impl<A, K, S, T> ByAccess<A, K, S, T> {
         self.depths.deepen(queue);
     }
 
-    /// A claim is given up; what is next in its queue may come into force, when the order catches up.
-    fn give_up(&mut self, claim: Claim) {
-        let here = self.queues.value_mut(claim.queue);
+    /// A claim that is in force is given up; what is next in its queue may come into force, when the order catches up.
+    fn give_up(&mut self, queue: usize) {
+        let here = self.queues.value_mut(queue);
         here.in_force -= 1;
         if here.in_force > 0 {
             return;
         }
         if here.first == NONE {
-            self.queues.close(claim.queue);
+            self.queues.close(queue);
             return;
         }
-        self.emptied.push(claim.queue);
+        self.emptied.push(queue);
     }
 
     /// Brings the next claim of a queue into force, if it may be. Says whether it was.
@@ -289,6 +318,15 @@ impl<A, K, S, T> ByAccess<A, K, S, T> {
     }
 }
 
+impl Default for Claimed {
+    fn default() -> Self {
+        Self {
+            first_opened: NONE,
+            first_claim: NONE,
+        }
+    }
+}
+
 impl Claim {
     fn new(queue: usize, item: usize, shared: bool, next_of_item: usize) -> Self {
         Self {
@@ -303,7 +341,7 @@ impl Claim {
 
 impl Queue {
     /// A queue for a key that none had: its first claim is in force.
-    fn opened_by(arrival: u64, claim: usize, shared: bool) -> Self {
+    fn opened_by(arrival: u64, shared: bool, next_opened: usize) -> Self {
         Self {
             in_force: 1,
             shared,
@@ -311,7 +349,8 @@ impl Queue {
             last: NONE,
             opened: arrival,
             last_arrival: arrival,
-            last_claim: claim,
+            last_claim: NONE,
+            next_opened,
         }
     }
 
@@ -375,19 +414,19 @@ where
     }
 
     fn wait(&mut self, _behind: usize, ticket: u64, item: T) {
-        self.enter(ticket, Some(item));
+        self.enter(ticket, item);
         self.waiting += 1;
     }
 
     fn wait_for_slot(&mut self, (): (), ticket: u64, item: T) {
-        let item = self.enter(ticket, Some(item));
+        let item = self.enter(ticket, item);
         self.ready.push(self.arrived, item);
         self.waiting += 1;
     }
 
     fn hold(&mut self, place: usize, (): ()) {
-        let item = self.enter(0, None);
-        self.running.set(place, item);
+        let claimed = self.claim(NONE);
+        self.running.set(place, claimed);
     }
 
     fn pass(&mut self, (): ()) {
@@ -395,12 +434,16 @@ where
     }
 
     fn release(&mut self, place: usize) {
-        let item = known(self.items.try_remove(self.running.get(place)));
-        let mut next = item.first_claim;
-        while next != NONE {
-            let claim = known(self.claims.try_remove(next));
-            next = claim.next_of_item;
-            self.give_up(claim);
+        let mut claimed = self.running.get(place);
+        while claimed.first_opened != NONE {
+            let queue = claimed.first_opened;
+            claimed.first_opened = self.queues.value(queue).next_opened;
+            self.give_up(queue);
+        }
+        while claimed.first_claim != NONE {
+            let claim = known(self.claims.try_remove(claimed.first_claim));
+            claimed.first_claim = claim.next_of_item;
+            self.give_up(claim.queue);
         }
     }
 
@@ -432,10 +475,10 @@ where
 
     fn start_ready(&mut self, place: usize, _joins: impl FnMut(u64) -> bool) -> T {
         let item = self.ready.pop().expect("an item was named");
-        self.running.set(place, item);
+        let item = self.items.remove(item);
+        self.running.set(place, item.claimed);
         self.waiting -= 1;
-        let item = self.items[item].item.take();
-        item.expect("an item that waits")
+        item.item
     }
 
     fn count_depths(&mut self) {

@@ -19,8 +19,8 @@ struct ReadyItem {
     item: usize,
 }
 
-/// Which item runs in which place.
-pub(super) struct ByPlace(Vec<usize>);
+/// What is known of the item that runs in each place.
+pub(super) struct ByPlace<Known>(Vec<Known>);
 
 impl ReadyItems {
     pub(super) fn new() -> Self {
@@ -72,25 +72,25 @@ impl ReadyItems {
     }
 }
 
-impl ByPlace {
+impl<Known: Copy + Default> ByPlace<Known> {
     pub(super) fn new() -> Self {
         Self(Vec::new())
     }
 
     #[inline(always)] // as each handler comes here
-    pub(super) fn set(&mut self, place: usize, item: usize) {
+    pub(super) fn set(&mut self, place: usize, item: Known) {
         if place >= self.0.len() {
             self.grow(place + 1);
         }
         *at_mut(&mut self.0, place) = item;
     }
 
-    pub(super) fn get(&self, place: usize) -> usize {
+    pub(super) fn get(&self, place: usize) -> Known {
         *at(&self.0, place)
     }
 
     #[cold]
     fn grow(&mut self, places: usize) {
-        self.0.resize(places, usize::MAX);
+        self.0.resize(places, Known::default());
     }
 }

@@ -25,7 +25,7 @@ pub struct Unless<F, C, K, T> {
     tag: F,
     can_run_together: C,
     items: Slab<Item<K, T>>,
-    running: ByPlace,
+    running: ByPlace<usize>,
     ready: ReadyItems,
     newest: usize,
     arrived: u64,

@@ -27,6 +27,10 @@ pub enum Contender {
     Buffered,
     FuturesBufferedUnordered,
     FuturesBuffered,
+    /// `buffer_unordered` of handlers that each run in a task of their own
+    TaskAnItem,
+    /// Tasks that take every n-th item each, and hand nothing back: no less can be done in tasks
+    TasksAlone,
 }
 
 /// What is done with the results.
@@ -52,6 +56,8 @@ impl Contender {
         Self::Buffered,
         Self::FuturesBufferedUnordered,
         Self::FuturesBuffered,
+        Self::TaskAnItem,
+        Self::TasksAlone,
     ];
 
     pub fn name(self) -> &'static str {
@@ -66,10 +72,12 @@ impl Contender {
             Self::Buffered => "buffered",
             Self::FuturesBufferedUnordered => "futures-buffered, unordered",
             Self::FuturesBuffered => "futures-buffered, ordered",
+            Self::TaskAnItem => "buffer_unordered, a task an item",
+            Self::TasksAlone => "tasks alone, without results",
         }
     }
 
-    /// Whether it is not ours.
+    /// Whether it is not ours, and runs in one task, too.
     pub fn is_peer(self) -> bool {
         matches!(
             self,
@@ -177,6 +185,30 @@ impl Contender {
                 let results = source.map(handle_with_offset);
                 peer!(results.buffered_ordered(max_parallel), true)
             }
+            Self::TaskAnItem => {
+                let results = source
+                    .map(|number| tokio::spawn(handle_with_offset(number)))
+                    .buffer_unordered(max_parallel)
+                    .map(|joined| joined.expect("no handler panics"));
+                peer!(results, false)
+            }
+            Self::TasksAlone => {
+                let task = |first| {
+                    let handle = handle_with_offset.clone();
+                    tokio::spawn(async move {
+                        let mut check = Check::new(items);
+                        for number in (first..items).step_by(max_parallel) {
+                            let (answer, number) = handle(number).await;
+                            check.one(answer, number);
+                        }
+                        check
+                    })
+                };
+                let tasks: Vec<_> = (0..max_parallel as u64).map(task).collect();
+                for task in tasks {
+                    check.add(task.await.expect("no handler panics"));
+                }
+            }
         }
         check.end();
     }
@@ -216,6 +248,11 @@ impl Check {
         assert_eq!(answered, answer(number));
         self.count += 1;
         self.sum += number;
+    }
+
+    fn add(&mut self, other: Self) {
+        self.count += other.count;
+        self.sum += other.sum;
     }
 
     fn end(&self) {

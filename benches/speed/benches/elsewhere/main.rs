@@ -1,7 +1,8 @@
 //! Handlers whose work is done elsewhere: each sends a request and waits for the answer, as with a database or a service.
 //!
-//! The contenders take turns, and a figure is the median of all rounds. Polls and wakes are counted in a run of their own,
-//! so that counting costs no time; sleeps and CPU time are what the kernel says of the timed runs.
+//! The contenders take turns. A figure is the median of all rounds; beside it stands the range of the half around it. Polls
+//! and wakes are counted in a run of their own, so that counting costs no time; sleeps and CPU time are what the kernel says of
+//! the timed runs.
 //!
 //! Arguments: `--row a` runs one row only; `--handlers 64` one number of handlers; `--rounds 11` so many rounds; `--busy 8`
 //! runs beside eight processes that compute.
@@ -167,9 +168,10 @@ impl Row {
         }
         println!("{}", self.what);
         println!(
-            "{:<34} {:>9} {:>7} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8}",
+            "{:<34} {:>9} {:>17} {:>7} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8}",
             "per item",
             "ns",
+            "half of all rounds",
             "ratio",
             "CPU ns",
             "sleeps",
@@ -180,10 +182,17 @@ impl Row {
             "handler"
         );
         println!(
-            "{:<34} {:>9} {:>7} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8}",
-            "", "", "to best", "", "", "CPU ns", "sleeps", "of task", "of task", "polls"
+            "{:<34} {:>9} {:>17} {:>7} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8}",
+            "", "", "", "to best", "", "", "CPU ns", "sleeps", "of task", "of task", "polls"
         );
-        let medians: Vec<_> = times.iter_mut().map(|times| median(times)).collect();
+        for times in &mut times {
+            times.sort_unstable_by(f64::total_cmp);
+        }
+        // The median, and the range of the half of the rounds that lies around it.
+        let [medians, lows, highs] = [2, 1, 3].map(|quarter| {
+            let rank = (self.rounds - 1) * quarter / 4;
+            times.iter().map(|times| times[rank]).collect::<Vec<_>>()
+        });
         let peers =
             std::iter::zip(contenders, &medians).filter(|(contender, _)| contender.is_peer());
         let best = peers.map(|(_, &time)| time).fold(f64::INFINITY, f64::min);
@@ -194,8 +203,9 @@ impl Row {
             let all_items = self.items as f64 * self.rounds as f64;
             let count = |event| counts.get(event) / self.items as f64;
             println!(
-                "{:<34} {time:>9.1} {:>7.2} {:>8.0} {:>8.4} {:>8.0} {:>8.4} {:>8.4} {:>8.4} {:>8.3}",
+                "{:<34} {time:>9.1} {:>17} {:>7.2} {:>8.0} {:>8.4} {:>8.0} {:>8.4} {:>8.4} {:>8.4} {:>8.3}",
                 contender.name(),
+                format!("{:.0}–{:.0}", lows[index], highs[index]),
                 time / best,
                 ours.cpu / all_items,
                 ours.sleeps / all_items,
@@ -231,9 +241,4 @@ impl Row {
         }
         start.elapsed()
     }
-}
-
-fn median(values: &mut [f64]) -> f64 {
-    values.sort_unstable_by(f64::total_cmp);
-    values[values.len() / 2]
 }

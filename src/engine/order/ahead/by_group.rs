@@ -19,7 +19,7 @@ pub struct ByGroupAhead<F, K, S, T> {
     groups: Keyed<K, S, Queue>,
     waiting: Waiting<Arrived<T>>,
     /// Which group runs in which place.
-    running: ByPlace,
+    running: ByPlace<usize>,
     ready: ReadyItems,
     arrived: u64,
     depths: Depths,
