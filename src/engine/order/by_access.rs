@@ -213,43 +213,52 @@ impl<A, K, S, T> ByAccess<A, K, S, T> {
                 NONE => self.queues.find(hash, &key),
                 queue => Some(queue),
             };
-            let Some(queue) = queue else {
-                let queue = Queue::opened_by(self.arrived, shared, claimed.first_opened);
-                let queue = self.queues.open(hash, key, queue);
-                if shared {
-                    let claim = Claim::new(queue, item, shared, claimed.first_claim);
-                    claimed.first_claim = self.claims.insert(claim);
-                    self.queues.value_mut(queue).last_claim = claimed.first_claim;
-                } else {
-                    claimed.first_opened = queue;
-                }
-                continue;
-            };
-            let here = self.queues.value_mut(queue);
-            if here.last_arrival == self.arrived {
-                // Twice, and it is exclusive if it is so once.
-                if let Some(claim) = self.claims.get_mut(here.last_claim) {
-                    claim.shared &= shared;
-                    here.shared &= shared || !here.is_opened_by(self.arrived);
-                }
+            if let Some(queue) = queue {
+                self.join(queue, item, shared, &mut claimed);
+                all_opened = false;
                 continue;
             }
-            let claim = Claim::new(queue, item, shared, claimed.first_claim);
-            claimed.first_claim = self.claims.insert(claim);
-            here.last_arrival = self.arrived;
-            here.last_claim = claimed.first_claim;
-            all_opened = false;
+            let here = Queue::opened_by(self.arrived, shared, claimed.first_opened);
+            let queue = self.queues.open(hash, key, here);
+            if shared {
+                self.make_claim(queue, item, shared, &mut claimed);
+            } else {
+                claimed.first_opened = queue;
+            }
         }
-        let mut claim = if all_opened {
-            NONE
-        } else {
-            claimed.first_claim
-        };
+        if !all_opened {
+            self.line_up_all(claimed.first_claim);
+        }
+        claimed
+    }
+
+    /// A claim on a key that has a queue. It is not lined up yet.
+    #[inline(never)] // most keys have none
+    fn join(&mut self, queue: usize, item: usize, shared: bool, claimed: &mut Claimed) {
+        let here = self.queues.value_mut(queue);
+        if here.last_arrival != self.arrived {
+            here.last_arrival = self.arrived;
+            self.make_claim(queue, item, shared, claimed);
+        } else if let Some(claim) = self.claims.get_mut(here.last_claim) {
+            // Twice, and it is exclusive if it is so once.
+            claim.shared &= shared;
+            here.shared &= shared || !here.is_opened_by(self.arrived);
+        }
+    }
+
+    fn make_claim(&mut self, queue: usize, item: usize, shared: bool, claimed: &mut Claimed) {
+        let claim = Claim::new(queue, item, shared, claimed.first_claim);
+        claimed.first_claim = self.claims.insert(claim);
+        self.queues.value_mut(queue).last_claim = claimed.first_claim;
+    }
+
+    #[inline(never)]
+    fn line_up_all(&mut self, first: usize) {
+        let mut claim = first;
         while claim != NONE {
             self.line_up(claim);
             claim = self.claims[claim].next_of_item;
         }
-        claimed
     }
 
     /// Puts a claim of the item that has just arrived in force if nothing is before it, else at the end of its queue.
@@ -277,6 +286,7 @@ impl<A, K, S, T> ByAccess<A, K, S, T> {
     }
 
     /// A claim that is in force is given up; what is next in its queue may come into force, when the order catches up.
+    #[inline(always)] // as each claim comes here
     fn give_up(&mut self, queue: usize) {
         let here = self.queues.value_mut(queue);
         here.in_force -= 1;
@@ -288,6 +298,15 @@ impl<A, K, S, T> ByAccess<A, K, S, T> {
             return;
         }
         self.emptied.push(queue);
+    }
+
+    fn give_up_claims(&mut self, first: usize) {
+        let mut next = first;
+        while next != NONE {
+            let claim = known(self.claims.try_remove(next));
+            next = claim.next_of_item;
+            self.give_up(claim.queue);
+        }
     }
 
     /// Brings the next claim of a queue into force, if it may be. Says whether it was.
@@ -440,10 +459,8 @@ where
             claimed.first_opened = self.queues.value(queue).next_opened;
             self.give_up(queue);
         }
-        while claimed.first_claim != NONE {
-            let claim = known(self.claims.try_remove(claimed.first_claim));
-            claimed.first_claim = claim.next_of_item;
-            self.give_up(claim.queue);
+        if claimed.first_claim != NONE {
+            self.give_up_claims(claimed.first_claim);
         }
     }
 
