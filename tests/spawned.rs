@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
 
-use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
+use futures::{FutureExt as _, Stream as _, StreamExt as _, TryStreamExt as _, stream};
 use ordered_by_group::prelude::*;
 use ordered_by_group::without_slot;
 use tokio::runtime::Handle;
@@ -816,6 +816,10 @@ async fn a_handler_that_is_woken_while_it_waits_wakes_nobody() {
     // That it waits is news.
     assert!(results.is_woken());
     assert!(results.poll_next().is_pending());
+    // It looks once more, as others may have reported meanwhile.
+    assert!(results.is_woken());
+    assert!(results.poll_next().is_pending());
+    assert!(!results.is_woken());
     for _ in 0..3 {
         let waker = wakers.lock().unwrap().pop();
         waker.expect("it was polled").wake();
@@ -881,6 +885,42 @@ async fn a_group_gives_way_after_as_many_items_as_there_are_slots_but_64_at_most
         let full_turns = turns.iter().filter(|&&turn| turn == in_a_row);
         assert_eq!(full_turns.count(), 1_000 / in_a_row, "{turns:?}");
     }
+}
+
+#[test]
+fn many_tasks_report_to_few_polls() {
+    // One worker, which polls what a task has woken right after it.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .build()
+        .unwrap();
+    let polls = runtime.block_on(runtime.spawn(async {
+        let mut results = pin!(
+            stream::iter(0..10_000)
+                .ordered_by_group(|item| item % 100, 64)
+                .spawned()
+                .then(|item| async move {
+                    wake_at_once().await;
+                    item
+                })
+        );
+        let (mut polls, mut count) = (0, 0);
+        poll_fn(|cx| {
+            polls += 1;
+            while let Poll::Ready(next) = results.as_mut().poll_next(cx) {
+                match next {
+                    Some(_) => count += 1,
+                    None => return Poll::Ready(()),
+                }
+            }
+            Poll::Pending
+        })
+        .await;
+        assert_eq!(count, 10_000);
+        polls
+    }));
+    let polls = polls.unwrap();
+    assert!(polls < 1_000, "{polls} polls for 10,000 items");
 }
 
 /// Wakes its task and is polled again after those that are woken already.

@@ -55,6 +55,10 @@ pub struct Crew<T, H, Fut, V, R, E> {
     returning: usize,
     /// Reports on their way from the channel.
     taken: Vec<Report<R, E>>,
+    /// There were reports since it last came to sleep. Then it comes back once, after the tasks that its worker has already,
+    /// since what these report meanwhile costs no wake. Woken by the first of them, it would be polled before the others, and
+    /// for each of them again.
+    stays_awake: bool,
     /// The report that `next_woken` has read.
     report: Option<News<R, E>>,
     /// Tasks that said they were lost, until it is known how.
@@ -185,6 +189,7 @@ where
             inbox: VecDeque::new(),
             returning: 0,
             taken: Vec::new(),
+            stays_awake: false,
             report: None,
             lost: VecDeque::new(),
             tasks: Vec::new(),
@@ -289,6 +294,7 @@ impl<T, H, Fut, V, R, E> Crew<T, H, Fut, V, R, E> {
                         let returning = taken.iter().filter(|report| report.news.returns());
                         self.returning += returning.count();
                         self.inbox.extend(taken.drain(..));
+                        self.stays_awake = true;
                         return true;
                     }
                 }
@@ -519,7 +525,8 @@ where
     }
 
     fn sleep(&mut self, task: &Waker) -> bool {
-        !self.has_reports && self.inbox.is_empty() && self.ready.sleep(task)
+        let stays_awake = std::mem::take(&mut self.stays_awake);
+        !stays_awake && !self.has_reports && self.inbox.is_empty() && self.ready.sleep(task)
     }
 
     fn holders(&self) -> impl Iterator<Item = (usize, u64)> {
