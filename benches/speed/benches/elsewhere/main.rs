@@ -4,8 +4,8 @@
 //! and wakes are counted in a run of their own, so that counting costs no time; sleeps and CPU time are what the kernel says of
 //! the timed runs.
 //!
-//! Arguments: `--row a` runs one row only; `--handlers 64` one number of handlers; `--rounds 11` so many rounds; `--busy 8`
-//! runs beside eight processes that compute.
+//! Arguments: `--row a` runs one row only; `--handlers 64` one number of handlers; `--contender spawned` those that have this in
+//! their name; `--rounds 11` so many rounds; `--busy 8` runs beside eight processes that compute.
 
 mod answers;
 mod busy;
@@ -30,6 +30,8 @@ struct Options {
     is_test: bool,
     row: Option<String>,
     handlers: Option<usize>,
+    /// Part of its name.
+    contender: Option<String>,
     rounds: usize,
     busy: usize,
 }
@@ -50,6 +52,7 @@ struct Row {
     items: u64,
     max_parallel: usize,
     rounds: usize,
+    contenders: Vec<Contender>,
 }
 
 fn main() {
@@ -84,6 +87,7 @@ fn main() {
                 items: if options.is_test { items / 500 } else { items },
                 max_parallel,
                 rounds: options.rounds,
+                contenders: options.contenders(),
             })
         };
         let what = "one other thread answers, the loop in current_thread";
@@ -119,6 +123,7 @@ impl Options {
             is_test: false,
             row: None,
             handlers: None,
+            contender: None,
             rounds: 11,
             busy: 0,
         };
@@ -137,6 +142,7 @@ impl Options {
             match argument.as_str() {
                 "--row" => options.row = Some(value()),
                 "--handlers" => options.handlers = Some(number(value())),
+                "--contender" => options.contender = Some(value()),
                 "--rounds" => options.rounds = number(value()),
                 "--busy" => options.busy = number(value()),
                 // `cargo bench -- --test`, as criterion's benches: run each once, and measure nothing.
@@ -144,18 +150,34 @@ impl Options {
                 // Cargo gives it to each bench.
                 "--bench" => {}
                 _ => panic!(
-                    "`{argument}` is unknown: use --row, --handlers, --rounds, --busy or --test"
+                    "`{argument}` is unknown: use --row, --handlers, --contender, --rounds, --busy or --test"
                 ),
             }
         }
         assert!(options.rounds > 0, "`--rounds` is at least 1");
+        assert!(
+            !options.contenders().is_empty(),
+            "`--contender` is part of the name of one: {}",
+            Contender::ALL
+                .iter()
+                .map(|c| c.name())
+                .collect::<Vec<_>>()
+                .join("; ")
+        );
         options
+    }
+
+    fn contenders(&self) -> Vec<Contender> {
+        let part = self.contender.as_deref().unwrap_or_default();
+        let all = Contender::ALL.iter().copied();
+        all.filter(|contender| contender.name().contains(part))
+            .collect()
     }
 }
 
 impl Row {
     fn measure<A: Ask>(&self, runtime: &Runtime, ask: A) {
-        let contenders = Contender::ALL;
+        let contenders = &self.contenders;
         let mut times = vec![Vec::new(); contenders.len()];
         let mut used = vec![Threads::default(); contenders.len()];
         for _ in 0..self.rounds {
@@ -203,10 +225,13 @@ impl Row {
             let all_items = self.items as f64 * self.rounds as f64;
             let count = |event| counts.get(event) / self.items as f64;
             println!(
-                "{:<34} {time:>9.1} {:>17} {:>7.2} {:>8.0} {:>8.4} {:>8.0} {:>8.4} {:>8.4} {:>8.4} {:>8.3}",
+                "{:<34} {time:>9.1} {:>17} {:>7} {:>8.0} {:>8.4} {:>8.0} {:>8.4} {:>8.4} {:>8.4} {:>8.3}",
                 contender.name(),
                 format!("{:.0}–{:.0}", lows[index], highs[index]),
-                time / best,
+                match best.is_finite() {
+                    true => format!("{:.2}", time / best),
+                    false => "–".to_owned(),
+                },
                 ours.cpu / all_items,
                 ours.sleeps / all_items,
                 answers.cpu / all_items,
