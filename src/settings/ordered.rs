@@ -365,8 +365,8 @@ impl<St, By, Off, P, X> Ordered<St, By, Off, P, X> {
     ///
     /// The verb then requires items, handler, futures and results to be `Send + 'static`. There are up to `max_parallel`
     /// long-lived tasks, and a group is bound to one of them while it has items. Order, window, offsets and failures are the
-    /// same as without. The handler is called by one task at a time. A task handles as many items of its group in a row as
-    /// there are slots, and 64 at most; then it lets the other tasks of its worker go first.
+    /// same as without. The handler is called by one task at a time. A task handles as many items in a row as there are
+    /// slots, and 64 at most; then it lets the other tasks of its worker go first.
     ///
     /// You do not need it while handlers use less than about 10 µs of CPU each. For a few heavy items, await a task in the
     /// handler, `AbortOnDropHandle::new(tokio::spawn(..)).await`; for handlers that block, use `spawn_blocking`.

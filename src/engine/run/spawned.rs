@@ -579,11 +579,17 @@ async fn work<T, H, Fut, V, R, E>(
 {
     let mut has_slot = false;
     let mut in_a_row = 0;
-    while let Some(job) = jobs.recv().await {
+    loop {
         if in_a_row == shared.most_in_a_row {
             in_a_row = 0;
-            give_way().await;
+            // With nothing more to do it gives way anyhow.
+            if !jobs.is_empty() {
+                give_way().await;
+            }
         }
+        let Some(job) = jobs.recv().await else {
+            return;
+        };
         in_a_row += 1;
         let Job { arrival, item, .. } = job;
         has_slot |= job.has_slot;
