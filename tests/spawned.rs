@@ -1141,6 +1141,15 @@ async fn past_a_failure_all_are_told_to_stop_and_the_first_to_go_leaves_its_slot
 
 #[tokio::test]
 async fn a_wait_that_began_and_ended_between_two_polls_comes_before_what_is_read() {
+    a_wait_comes_before_what_is_read(0).await;
+}
+
+#[tokio::test]
+async fn it_does_so_after_what_two_hundred_others_reported_too() {
+    a_wait_comes_before_what_is_read(200).await;
+}
+
+async fn a_wait_comes_before_what_is_read(others: usize) {
     let gates: [_; 3] = std::array::from_fn(|_| Arc::new(Semaphore::new(0)));
     let [ends, begins_to_wait, is_done_waiting] = gates.clone();
     let log = Arc::new(Mutex::new(vec![]));
@@ -1148,43 +1157,51 @@ async fn a_wait_that_began_and_ended_between_two_polls_comes_before_what_is_read
     let (send, source) = futures::channel::mpsc::unbounded();
     let mut results = pin!(
         source
-            .ordered_by_group(|item: &&str| item.as_bytes()[0], 3)
+            .ordered_by_group(|(group, _): &(usize, &str)| *group, others + 3)
+            .look_ahead(2_000)
             .spawned()
-            .then_unordered(move |item| {
+            .then_unordered(move |(_, item)| {
                 let [ends, begins_to_wait, is_done_waiting] = gates.clone();
                 let seen = Arc::clone(&seen);
                 async move {
                     let open = async |gate: &Semaphore| gate.acquire().await.unwrap().forget();
                     match item {
-                        "a1" => open(&ends).await,
+                        "a1" | "other" => open(&ends).await,
                         "b1" => {
                             open(&begins_to_wait).await;
                             without_slot(open(&is_done_waiting)).await;
                         }
                         _ => {}
                     }
-                    seen.lock().unwrap().push(item);
+                    if item != "other" {
+                        seen.lock().unwrap().push(item);
+                    }
                 }
             })
     );
     let workers_run = async || {
-        for _ in 0..10 {
+        for _ in 0..1_000 {
             yield_now().await;
         }
     };
-    send.unbounded_send("a1").unwrap();
-    send.unbounded_send("b1").unwrap();
-    assert!(results.next().now_or_never().is_none());
+    send.unbounded_send((0, "a1")).unwrap();
+    send.unbounded_send((1, "b1")).unwrap();
+    for other in 0..others {
+        send.unbounded_send((2 + other, "other")).unwrap();
+    }
+    while results.running() < others + 2 {
+        assert!(results.next().now_or_never().is_none());
+    }
     workers_run().await;
 
     begins_to_wait.add_permits(1);
     workers_run().await;
+    ends.add_permits(1 + others);
+    workers_run().await;
     is_done_waiting.add_permits(1);
     workers_run().await;
-    ends.add_permits(1);
-    workers_run().await;
     assert_eq!(*log.lock().unwrap(), ["a1"]);
-    send.unbounded_send("a2").unwrap();
+    send.unbounded_send((0, "a2")).unwrap();
     drop(send);
     while results.next().await.is_some() {}
     assert_eq!(*log.lock().unwrap(), ["a1", "b1", "a2"]);
