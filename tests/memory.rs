@@ -586,29 +586,28 @@ impl Gate {
 const HANDLERS: usize = 50_000;
 
 /// A stream of handlers that all run at once, in bursts, and a poll of it.
-fn bursts(gate: &Gate) -> (Arrivals, impl FnMut() -> Option<u32>) {
-    let arrivals = Arrivals::default();
-    let source = source(&arrivals);
-    let gate = gate.clone();
-    let results = source
-        .ordered_by_group(|n| *n, HANDLERS)
-        .look_ahead(HANDLERS)
-        .then(move |n| {
+macro_rules! bursts {
+    ($gate:expr, |$source:ident| $ordered:expr) => {{
+        let arrivals = Arrivals::default();
+        let $source = source(&arrivals);
+        let gate = $gate.clone();
+        let results = $ordered.look_ahead(HANDLERS).then(move |n| {
             let gate = gate.clone();
             async move {
                 gate.pass().await;
                 n
             }
         });
-    let mut results = Box::pin(results);
-    let poll = move || {
-        let mut cx = Context::from_waker(Waker::noop());
-        match results.as_mut().poll_next(&mut cx) {
-            Poll::Ready(result) => Some(result.expect("it does not end").0),
-            Poll::Pending => None,
-        }
-    };
-    (arrivals, poll)
+        let mut results = Box::pin(results);
+        let poll = move || {
+            let mut cx = Context::from_waker(Waker::noop());
+            match results.as_mut().poll_next(&mut cx) {
+                Poll::Ready(result) => Some(result.expect("it does not end").0),
+                Poll::Pending => None,
+            }
+        };
+        (arrivals, poll)
+    }};
 }
 
 /// Lets a burst start, and then finish. Returns the bytes that came on top by then and at its peak, and what `keep` keeps of
@@ -646,12 +645,50 @@ fn burst(
 
 #[test]
 fn what_many_handlers_took_is_given_back() {
+    macro_rules! assert_is_given_back {
+        (|$source:ident| $ordered:expr) => {{
+            let gate = Gate::default();
+            let (arrivals, mut poll) = bursts!(gate, |$source| $ordered);
+            for _ in 0..3 {
+                let (left, peak, _) = burst(&gate, &arrivals, &mut poll, |_| Vec::new());
+                assert!(peak > 10_000_000, "{peak} bytes at the peak");
+                assert!(left < 100_000, "{left} of {peak} bytes are kept");
+            }
+        }};
+    }
+    assert_is_given_back!(|source| source.ordered_by_group(|n| *n, HANDLERS));
+    assert_is_given_back!(|source| source.ordered_by_group(|n| *n, HANDLERS).prefetch());
+    let two_keys = |n: &u32| [*n, *n + HANDLERS as u32];
+    assert_is_given_back!(|source| source.ordered_by_groups(two_keys, HANDLERS));
+    assert_is_given_back!(|source| source.ordered_by_groups(two_keys, HANDLERS).prefetch());
+    assert_is_given_back!(|source| source.ordered_by_groups(|_| [0; 0], HANDLERS));
+}
+
+#[test]
+fn an_item_without_keys_runs_on_while_storage_is_given_back() {
     let gate = Gate::default();
-    let (arrivals, mut poll) = bursts(&gate);
-    for _ in 0..3 {
-        let (left, peak, _) = burst(&gate, &arrivals, &mut poll, |_| Vec::new());
-        assert!(peak > 10_000_000, "{peak} bytes at the peak");
-        assert!(left < peak / 16, "{left} of {peak} bytes are kept");
+    // The first item has no keys, and wakes last.
+    let keys = |n: &u32| (*n > 0).then_some(*n);
+    let (arrivals, mut poll) = bursts!(gate, |source| source.ordered_by_groups(keys, HANDLERS));
+    arrivals.borrow_mut().extend(0..HANDLERS as u32);
+    while !arrivals.borrow().is_empty() {
+        assert_eq!(poll(), None);
+    }
+    gate.is_open.set(true);
+    let wakers = gate.wakers.take();
+    let (first, others) = wakers.split_first().expect("each left its waker");
+    others.iter().for_each(Waker::wake_by_ref);
+    // All but the first finish, and there is nothing to do.
+    for _ in 0..HANDLERS {
+        assert_eq!(poll(), None);
+    }
+    first.wake_by_ref();
+    let mut next = 0;
+    while (next as usize) < HANDLERS {
+        if let Some(result) = poll() {
+            assert_eq!(result, next);
+            next += 1;
+        }
     }
 }
 
@@ -659,7 +696,8 @@ fn what_many_handlers_took_is_given_back() {
 fn a_place_is_not_given_back_while_somebody_has_its_waker() {
     for (keep, is_large) in [(HANDLERS - 1, true), (HANDLERS / 20, false)] {
         let gate = Gate::default();
-        let (arrivals, mut poll) = bursts(&gate);
+        let (arrivals, mut poll) =
+            bursts!(gate, |source| source.ordered_by_group(|n| *n, HANDLERS));
         let keep_one = |mut wakers: Vec<Waker>| vec![wakers.swap_remove(keep)];
         let (left, peak, wakers) = burst(&gate, &arrivals, &mut poll, keep_one);
         assert_eq!(left > peak / 4, is_large, "{left} of {peak} bytes are kept");

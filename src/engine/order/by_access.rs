@@ -512,6 +512,10 @@ where
         give_back(&mut self.claims);
         self.queues.shrink();
         self.ready.shrink();
+        if self.queues.len() == 0 {
+            // What runs has no keys.
+            self.running.give_back();
+        }
     }
 
     fn waiting(&self) -> usize {

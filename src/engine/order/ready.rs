@@ -3,8 +3,8 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 
-use crate::known::{at, at_mut};
-use crate::spare::{shrink_heap, shrink_queue};
+use crate::known::at_mut;
+use crate::spare::{is_far_too_large, shrink_heap, shrink_queue};
 
 /// Items that wait for nothing but a slot, by the order in which they arrived.
 pub(super) struct ReadyItems {
@@ -85,8 +85,16 @@ impl<Known: Copy + Default> ByPlace<Known> {
         *at_mut(&mut self.0, place) = item;
     }
 
+    /// What is known of the item there: nothing, if the storage was given back while it ran.
     pub(super) fn get(&self, place: usize) -> Known {
-        *at(&self.0, place)
+        self.0.get(place).copied().unwrap_or_default()
+    }
+
+    /// Gives back the storage while there is nothing to be known.
+    pub(super) fn give_back(&mut self) {
+        if is_far_too_large(self.0.len(), 0) {
+            self.0 = Vec::new();
+        }
     }
 
     #[cold]

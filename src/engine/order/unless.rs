@@ -353,6 +353,9 @@ where
     fn shrink(&mut self) {
         give_back(&mut self.items);
         self.ready.shrink();
+        if self.items.is_empty() {
+            self.running.give_back();
+        }
     }
 
     fn waiting(&self) -> usize {

@@ -154,6 +154,9 @@ where
         self.waiting.shrink(self.groups.values_mut());
         self.ready.shrink();
         self.depths.shrink();
+        if self.groups.len() == 0 {
+            self.running.give_back();
+        }
     }
 
     fn waiting(&self) -> usize {
