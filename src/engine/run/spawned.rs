@@ -30,7 +30,8 @@ use crate::spare::shrink_queue;
 const REPORTS_AT_ONCE: usize = 64;
 /// How many reports are read ahead at most.
 const READ_AHEAD: usize = 4_096;
-/// The most items that a task handles in a row, as many as tokio lets a task receive.
+/// The most items that a task handles in a row: half of what tokio lets it receive before it defers it. A task that has used up
+/// tokio's budget would also send an operator that it has woken to the end of the queue.
 const MOST_IN_A_ROW: usize = 64;
 
 /// The one bit, besides the source's, that is woken here: something was reported.

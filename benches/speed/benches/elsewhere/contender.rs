@@ -88,6 +88,11 @@ impl Contender {
         )
     }
 
+    /// Whether there is anything to commit.
+    pub fn has_results(self) -> bool {
+        self != Self::TasksAlone
+    }
+
     /// Runs so many items through.
     pub async fn run<A, P>(self, ask: A, probe: P, commit: Commit, items: u64, max_parallel: usize)
     where

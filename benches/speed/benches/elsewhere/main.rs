@@ -87,7 +87,7 @@ fn main() {
                 items: if options.is_test { items / 500 } else { items },
                 max_parallel,
                 rounds: options.rounds,
-                contenders: options.contenders(),
+                contenders: options.contenders(commit),
             })
         };
         let what = "one other thread answers, the loop in current_thread";
@@ -156,7 +156,7 @@ impl Options {
         }
         assert!(options.rounds > 0, "`--rounds` is at least 1");
         assert!(
-            !options.contenders().is_empty(),
+            !options.contenders(Commit::Nothing).is_empty(),
             "`--contender` is part of the name of one: {}",
             Contender::ALL
                 .iter()
@@ -167,11 +167,14 @@ impl Options {
         options
     }
 
-    fn contenders(&self) -> Vec<Contender> {
+    /// Those that are wanted, and commit if that is to be done.
+    fn contenders(&self, commit: Commit) -> Vec<Contender> {
         let part = self.contender.as_deref().unwrap_or_default();
-        let all = Contender::ALL.iter().copied();
-        all.filter(|contender| contender.name().contains(part))
-            .collect()
+        let is_wanted = |contender: &Contender| {
+            let commits = contender.has_results() || commit == Commit::Nothing;
+            commits && contender.name().contains(part)
+        };
+        Contender::ALL.iter().copied().filter(is_wanted).collect()
     }
 }
 
@@ -190,7 +193,7 @@ impl Row {
         }
         println!("{}", self.what);
         println!(
-            "{:<34} {:>9} {:>17} {:>7} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8}",
+            "{:<34} {:>9} {:>18} {:>7} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8}",
             "per item",
             "ns",
             "half of all rounds",
@@ -204,7 +207,7 @@ impl Row {
             "handler"
         );
         println!(
-            "{:<34} {:>9} {:>17} {:>7} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8}",
+            "{:<34} {:>9} {:>18} {:>7} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8}",
             "", "", "", "to best", "", "", "CPU ns", "sleeps", "of task", "of task", "polls"
         );
         for times in &mut times {
@@ -225,7 +228,7 @@ impl Row {
             let all_items = self.items as f64 * self.rounds as f64;
             let count = |event| counts.get(event) / self.items as f64;
             println!(
-                "{:<34} {time:>9.1} {:>17} {:>7} {:>8.0} {:>8.4} {:>8.0} {:>8.4} {:>8.4} {:>8.4} {:>8.3}",
+                "{:<34} {time:>9.1} {:>18} {:>7} {:>8.0} {:>8.4} {:>8.0} {:>8.4} {:>8.4} {:>8.4} {:>8.3}",
                 contender.name(),
                 format!("{:.0}–{:.0}", lows[index], highs[index]),
                 match best.is_finite() {
