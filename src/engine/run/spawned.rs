@@ -3,37 +3,34 @@
 //! A group is bound to one task while it has items: what waits behind its running item is sent after it, and the task goes
 //! on without asking. The tasks report to the operator through one channel.
 
+mod work;
+
 use std::collections::VecDeque;
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::marker::PhantomData;
 use std::panic::resume_unwind;
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
 
-use atomic_waker::AtomicWaker;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 use tokio::task::coop::unconstrained;
 
+use self::work::{Grant, Job, News, Report, Reporter, Shared, work};
 use super::{Polled, Round, Run, RunWith};
 use crate::engine::depths::Depths;
 use crate::engine::item::verdict::Verdict;
 use crate::engine::order::{Queue, Waiting};
 use crate::engine::slots::{ReadySet, WakeHandle};
-use crate::engine::without_slot::{Handler, poll_handler};
 use crate::spare::shrink_queue;
 
 /// How many reports are taken from the channel in one go.
 const REPORTS_AT_ONCE: usize = 64;
 /// How many reports are read ahead at most.
 const READ_AHEAD: usize = 4_096;
-/// The most items that a task handles in a row: half of what tokio lets it receive before it defers it. A task that has used up
-/// tokio's budget would also send an operator that it has woken to the end of the queue.
-const MOST_IN_A_ROW: usize = 64;
-
 /// The one bit, besides the source's, that is woken here: something was reported.
 const REPORTS: usize = 0;
 
@@ -107,59 +104,6 @@ impl Slot {
     }
 }
 
-struct Job<T> {
-    arrival: u64,
-    item: T,
-    /// It comes with a slot; else it follows another.
-    has_slot: bool,
-}
-
-struct Report<R, E> {
-    place: usize,
-    news: News<R, E>,
-}
-
-enum News<R, E> {
-    Done(Result<R, E>),
-    Waits,
-    NeedsSlot { to_start: bool },
-    Lost,
-}
-
-impl<R, E> News<R, E> {
-    /// Whether it is of a handler that has waited without a slot and needs one to go on.
-    fn returns(&self) -> bool {
-        matches!(self, Self::NeedsSlot { to_start: false })
-    }
-}
-
-/// What all tasks share.
-struct Shared<H> {
-    handler: Mutex<H>,
-    /// Nothing that arrived then or later starts.
-    stop_at: AtomicU64,
-    /// A task waits for a slot, so those that go on must ask first.
-    contended: AtomicBool,
-    /// A handler has waited without a slot, so what was reported is read before the source: others may have begun to wait, and
-    /// ended it, since the last poll.
-    have_waited: AtomicBool,
-    /// After so many items a task gives way.
-    most_in_a_row: usize,
-}
-
-/// A slot on its way to a task.
-#[derive(Default)]
-struct Grant {
-    granted: AtomicBool,
-    task: AtomicWaker,
-}
-
-/// Reports for one task; that it is lost, if it ends by a panic or with its runtime.
-struct Reporter<R, E> {
-    place: usize,
-    to_operator: UnboundedSender<Report<R, E>>,
-}
-
 impl<T, H, Fut, V, R, E> RunWith<T, H, Fut, V> for Spawned
 where
     T: Send + 'static,
@@ -177,13 +121,7 @@ where
         Crew {
             reported: ready.add_slot(REPORTS),
             ready,
-            shared: Arc::new(Shared {
-                handler: Mutex::new(handler),
-                stop_at: AtomicU64::new(u64::MAX),
-                contended: AtomicBool::new(false),
-                have_waited: AtomicBool::new(false),
-                most_in_a_row: max_parallel.min(MOST_IN_A_ROW),
-            }),
+            shared: Arc::new(Shared::new(handler, max_parallel)),
             reports,
             to_here,
             has_reports: true,
@@ -564,128 +502,6 @@ where
         self.inbox.clear();
         self.returning = 0;
         (self.to_here, self.reports) = unbounded_channel();
-    }
-}
-
-/// One task: handles what it is sent, one after the other.
-async fn work<T, H, Fut, V, R, E>(
-    mut jobs: UnboundedReceiver<Job<T>>,
-    shared: Arc<Shared<H>>,
-    grant: Arc<Grant>,
-    reporter: Reporter<R, E>,
-) where
-    H: FnMut(T) -> Fut,
-    Fut: Future,
-    V: Verdict<Fut::Output, Ok = R, Error = E>,
-{
-    let mut has_slot = false;
-    let mut in_a_row = 0;
-    loop {
-        if in_a_row == shared.most_in_a_row {
-            in_a_row = 0;
-            // With nothing more to do it gives way anyhow.
-            if !jobs.is_empty() {
-                give_way().await;
-            }
-        }
-        let Some(job) = jobs.recv().await else {
-            return;
-        };
-        in_a_row += 1;
-        let Job { arrival, item, .. } = job;
-        has_slot |= job.has_slot;
-        if !job.has_slot && (!has_slot || shared.contended.load(Ordering::Relaxed)) {
-            reporter.says(News::NeedsSlot { to_start: true });
-            poll_fn(|cx| grant.poll(cx)).await;
-            has_slot = true;
-        }
-        let output = {
-            let future = {
-                let handler = shared.handler.lock();
-                let mut handler = handler.unwrap_or_else(PoisonError::into_inner);
-                // Only now, since the call of another may take long.
-                if arrival >= shared.stop_at.load(Ordering::Relaxed) {
-                    continue;
-                }
-                handler(item)
-            };
-            let mut future = pin!(future);
-            let mut waits = None;
-            let mut is_asking = false;
-            poll_fn(|cx| {
-                loop {
-                    if is_asking {
-                        std::task::ready!(grant.poll(cx));
-                        (is_asking, has_slot) = (false, true);
-                    }
-                    match poll_handler(future.as_mut(), cx, &mut waits, has_slot) {
-                        Handler::Ready(output) => return Poll::Ready(output),
-                        Handler::WithoutSlot => {
-                            if std::mem::take(&mut has_slot) {
-                                shared.have_waited.store(true, Ordering::Relaxed);
-                                reporter.says(News::Waits);
-                            }
-                            return Poll::Pending;
-                        }
-                        Handler::WithSlot if has_slot => return Poll::Pending,
-                        Handler::WithSlot => {
-                            is_asking = true;
-                            reporter.says(News::NeedsSlot { to_start: false });
-                        }
-                    }
-                }
-            })
-            .await
-        };
-        let result = V::judge(output);
-        if result.is_err() {
-            shared.stop_at.fetch_min(arrival, Ordering::Relaxed);
-        }
-        reporter.says(News::Done(result));
-    }
-}
-
-/// Lets the tasks go first that the worker has already. `yield_now` of tokio would wait until it has none, or looks at its
-/// timers.
-async fn give_way() {
-    let mut has_given_way = false;
-    poll_fn(|cx| {
-        if std::mem::replace(&mut has_given_way, true) {
-            return Poll::Ready(());
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
-}
-
-impl Grant {
-    fn give(&self) {
-        self.granted.store(true, Ordering::Release);
-        self.task.wake();
-    }
-
-    fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
-        self.task.register(cx.waker());
-        if self.granted.swap(false, Ordering::Acquire) {
-            Poll::Ready(())
-        } else {
-            Poll::Pending
-        }
-    }
-}
-
-impl<R, E> Reporter<R, E> {
-    fn says(&self, news: News<R, E>) {
-        let place = self.place;
-        // Nobody listens once the stream is dropped.
-        let _ = self.to_operator.send(Report { place, news });
-    }
-}
-
-impl<R, E> Drop for Reporter<R, E> {
-    fn drop(&mut self) {
-        self.says(News::Lost);
     }
 }
 
