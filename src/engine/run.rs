@@ -1,6 +1,10 @@
 //! Where handlers run: in the task that polls the stream, or on the runtime's workers.
 
+#[cfg(any(feature = "tokio", all(loom, test)))]
+mod handover;
 mod here;
+#[cfg(any(feature = "tokio", all(loom, test)))]
+mod mailbox;
 #[cfg(feature = "tokio")]
 mod spawned;
 
@@ -23,6 +27,10 @@ pub trait Run<T>: Sealed {
     /// Whether items can [`follow`](Self::follow) others. Else they wait with the order.
     #[doc(hidden)]
     const FOLLOWS: bool = false;
+
+    /// Whether handlers run on while others are looked at here.
+    #[doc(hidden)]
+    const ELSEWHERE: bool = false;
 
     /// How many handlers there are.
     #[doc(hidden)]

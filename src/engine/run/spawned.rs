@@ -1,13 +1,13 @@
 //! Handlers run on the runtime's workers, in as many long-lived tasks as there are slots.
 //!
 //! A group is bound to one task while it has items: what waits behind its running item is sent after it, and the task goes
-//! on without asking. The tasks report to the operator through one channel.
+//! on without asking. What a task reports stands in its mailbox, and a bit says so.
 
 mod work;
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::marker::PhantomData;
 use std::panic::resume_unwind;
 use std::pin::pin;
@@ -15,11 +15,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
 
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 use tokio::task::coop::unconstrained;
 
-use self::work::{Grant, Job, News, Report, Reporter, Shared, work};
+use self::work::{Job, News, Report, Reporter, Shared, work};
+use super::mailbox::Mailbox;
 use super::{Polled, Round, Run, RunWith};
 use crate::engine::depths::Depths;
 use crate::engine::item::verdict::Verdict;
@@ -27,13 +27,8 @@ use crate::engine::order::{Queue, Waiting};
 use crate::engine::slots::{ReadySet, WakeHandle};
 use crate::spare::shrink_queue;
 
-/// How many reports are taken from the channel in one go.
-const REPORTS_AT_ONCE: usize = 64;
 /// How many reports are read ahead at most.
 const READ_AHEAD: usize = 4_096;
-/// The one bit, besides the source's, that is woken here: something was reported.
-const REPORTS: usize = 0;
-
 /// Set by [`spawned`](crate::Ordered::spawned): handlers run on tokio's workers.
 #[derive(Debug)]
 pub struct Spawned;
@@ -42,17 +37,12 @@ pub struct Spawned;
 pub struct Crew<T, H, Fut, V, R, E> {
     /// First, so that a drop silences all wakers before anything else is dropped.
     ready: ReadySet,
-    reported: WakeHandle,
     shared: Arc<Shared<H>>,
-    reports: UnboundedReceiver<Report<R, E>>,
-    to_here: UnboundedSender<Report<R, E>>,
-    /// There may be reports: the channel has not said Pending since it woke us.
-    has_reports: bool,
-    /// Reports that were taken from the channel, and how many of them say that a handler has waited and needs a slot again.
+    /// What was reported and read, and how many of them say that a handler has waited and needs a slot again.
     inbox: VecDeque<Report<R, E>>,
     returning: usize,
-    /// Reports on their way from the channel.
-    taken: Vec<Report<R, E>>,
+    /// The news of one task, on their way.
+    read: VecDeque<News<R, E>>,
     /// There were reports since it last came to sleep. Then it comes back once, after the tasks that its worker has already,
     /// since what these report meanwhile costs no wake. Woken by the first of them, it would be polled before the others, and
     /// for each of them again.
@@ -61,7 +51,7 @@ pub struct Crew<T, H, Fut, V, R, E> {
     report: Option<News<R, E>>,
     /// Tasks that said they were lost, until it is known how.
     lost: VecDeque<usize>,
-    tasks: Vec<Task<T>>,
+    tasks: Vec<Task<T, R, E>>,
     vacant: Vec<usize>,
     busy: usize,
     held: usize,
@@ -75,10 +65,11 @@ pub struct Crew<T, H, Fut, V, R, E> {
     _handler: PhantomData<fn() -> (Fut, V)>,
 }
 
-struct Task<T> {
-    jobs: UnboundedSender<Job<T>>,
+struct Task<T, R, E> {
+    mailbox: Arc<Mailbox<Job<T>, News<R, E>>>,
+    /// Wakes the operator to read what the task has reported.
+    reported: WakeHandle,
     handle: JoinHandle<()>,
-    grant: Arc<Grant>,
     /// The ticket of the item that it reported on last.
     ticket: u64,
     /// What was sent to it and has not come back. It is at the first.
@@ -116,18 +107,12 @@ where
     type Run = Crew<T, H, Fut, V, R, E>;
 
     fn run(self, handler: H, max_parallel: usize) -> Self::Run {
-        let mut ready = ReadySet::new();
-        let (to_here, reports) = unbounded_channel();
         Crew {
-            reported: ready.add_slot(REPORTS),
-            ready,
+            ready: ReadySet::new(),
             shared: Arc::new(Shared::new(handler, max_parallel)),
-            reports,
-            to_here,
-            has_reports: true,
             inbox: VecDeque::new(),
             returning: 0,
-            taken: Vec::new(),
+            read: VecDeque::new(),
             stays_awake: false,
             report: None,
             lost: VecDeque::new(),
@@ -149,7 +134,7 @@ impl<T, H, Fut, V, R, E> Crew<T, H, Fut, V, R, E> {
         let task = &mut self.tasks[place];
         self.sent.push(&mut task.sent, ticket, ());
         // A task that is gone has said so, and that is found before anything is missed.
-        let _ = task.jobs.send(job);
+        task.mailbox.send(job);
     }
 
     /// The ticket of the item that a task is at.
@@ -187,8 +172,8 @@ impl<T, H, Fut, V, R, E> Crew<T, H, Fut, V, R, E> {
     fn mourn(&mut self) {
         while let Some(&place) = self.lost.front() {
             let task = &mut self.tasks[place];
-            let mut cx = Context::from_waker(self.reported.as_waker());
-            // As in `receive`: the task's budget may be used up by somebody else.
+            let mut cx = Context::from_waker(task.reported.as_waker());
+            // The steps are counted by the operator, and the task's budget may be used up by somebody else.
             match pin!(unconstrained(&mut task.handle)).poll(&mut cx) {
                 Poll::Pending => return,
                 Poll::Ready(Err(error)) if error.is_panic() => {
@@ -213,32 +198,24 @@ impl<T, H, Fut, V, R, E> Crew<T, H, Fut, V, R, E> {
         }
     }
 
-    /// Takes reports from the channel. Says whether there were any.
+    /// Reads what the next task that was woken for this round has reported. Says whether there was anything.
     fn receive(&mut self) -> bool {
-        loop {
-            match self.ready.next() {
-                Some(_) => {
-                    self.has_reports = true;
-                    self.mourn();
+        while let Some(place) = self.ready.next() {
+            // It may be that a task that was lost has ended.
+            self.mourn();
+            let Some(task) = self.tasks.get(place) else {
+                continue;
+            };
+            if let Some(first) = task.mailbox.read(&mut self.read) {
+                for news in std::iter::once(first).chain(self.read.drain(..)) {
+                    self.returning += usize::from(news.returns());
+                    self.inbox.push_back(Report { place, news });
                 }
-                None if !self.has_reports => return false,
-                None => {
-                    let mut cx = Context::from_waker(self.reported.as_waker());
-                    let (reports, taken) = (&mut self.reports, &mut self.taken);
-                    let receiving =
-                        poll_fn(|cx| reports.poll_recv_many(cx, taken, REPORTS_AT_ONCE));
-                    // The steps are counted by the operator, and the task's budget may be used up by somebody else.
-                    self.has_reports = pin!(unconstrained(receiving)).poll(&mut cx).is_ready();
-                    if self.has_reports {
-                        let returning = taken.iter().filter(|report| report.news.returns());
-                        self.returning += returning.count();
-                        self.inbox.extend(taken.drain(..));
-                        self.stays_awake = true;
-                        return true;
-                    }
-                }
+                self.stays_awake = true;
+                return true;
             }
         }
+        false
     }
 
     /// Reads ahead, to see who needs a slot again.
@@ -271,6 +248,7 @@ where
     type Error = E;
 
     const FOLLOWS: bool = true;
+    const ELSEWHERE: bool = true;
 
     fn running(&self) -> usize {
         self.busy - self.starting
@@ -289,22 +267,17 @@ where
             return place;
         }
         let place = self.tasks.len();
-        let (jobs, from_here) = unbounded_channel();
-        let grant = Arc::<Grant>::default();
+        let mailbox = Arc::new(Mailbox::new());
+        let reported = self.ready.add_slot(place);
         let reporter = Reporter {
-            place,
-            to_operator: self.to_here.clone(),
+            mailbox: Arc::clone(&mailbox),
+            operator: reported.as_waker().clone(),
         };
-        let work = work::<T, H, Fut, V, R, E>(
-            from_here,
-            Arc::clone(&self.shared),
-            Arc::clone(&grant),
-            reporter,
-        );
+        let work = work::<T, H, Fut, V, R, E>(Arc::clone(&self.shared), reporter);
         self.tasks.push(Task {
-            jobs,
+            mailbox,
+            reported,
             handle: tokio::spawn(work),
-            grant,
             ticket: 0,
             sent: Queue::EMPTY,
             slot: Slot::Unneeded,
@@ -403,7 +376,7 @@ where
 
     fn grant(&mut self, place: usize) -> (u64, Polled<Result<R, E>>) {
         self.set_slot(place, Slot::Held);
-        self.tasks[place].grant.give();
+        self.tasks[place].mailbox.grant();
         (self.ticket(place), Polled::Pending)
     }
 
@@ -438,7 +411,7 @@ where
     }
 
     fn has_woken(&self) -> bool {
-        self.ready.has_next() || self.has_reports || !self.inbox.is_empty()
+        self.ready.has_next() || !self.inbox.is_empty()
     }
 
     fn next_woken(&mut self) -> Option<usize> {
@@ -465,7 +438,7 @@ where
 
     fn sleep(&mut self, task: &Waker) -> bool {
         let stays_awake = std::mem::take(&mut self.stays_awake);
-        !stays_awake && !self.has_reports && self.inbox.is_empty() && self.ready.sleep(task)
+        !stays_awake && self.inbox.is_empty() && self.ready.sleep(task)
     }
 
     fn holders(&self) -> impl Iterator<Item = (usize, u64)> {
@@ -489,6 +462,7 @@ where
         self.sent
             .shrink(self.tasks.iter_mut().map(|task| &mut task.sent));
         shrink_queue(&mut self.inbox);
+        shrink_queue(&mut self.read);
         self.depths.shrink();
     }
 
@@ -501,7 +475,6 @@ where
         // What is still reported is dropped.
         self.inbox.clear();
         self.returning = 0;
-        (self.to_here, self.reports) = unbounded_channel();
     }
 }
 

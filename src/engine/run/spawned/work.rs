@@ -1,15 +1,14 @@
 //! What one task does: it handles what it is sent, one item after the other.
 
+use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
-
-use atomic_waker::AtomicWaker;
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
+use std::task::{Poll, Waker};
 
 use crate::engine::item::verdict::Verdict;
+use crate::engine::run::mailbox::Mailbox;
 use crate::engine::without_slot::{Handler, poll_handler};
 
 /// The most items that a task handles in a row: half of what tokio lets it receive before it defers it. A task that has used up
@@ -68,49 +67,44 @@ impl<H> Shared<H> {
     }
 }
 
-/// A slot on its way to a task.
-#[derive(Default)]
-pub(super) struct Grant {
-    granted: AtomicBool,
-    task: AtomicWaker,
-}
-
 /// Reports for one task; that it is lost, if it ends by a panic or with its runtime.
-pub(super) struct Reporter<R, E> {
-    pub(super) place: usize,
-    pub(super) to_operator: UnboundedSender<Report<R, E>>,
+pub(super) struct Reporter<T, R, E> {
+    pub(super) mailbox: Arc<Mailbox<Job<T>, News<R, E>>>,
+    pub(super) operator: Waker,
 }
 
 /// One task: handles what it is sent, one after the other.
-pub(super) async fn work<T, H, Fut, V, R, E>(
-    mut jobs: UnboundedReceiver<Job<T>>,
-    shared: Arc<Shared<H>>,
-    grant: Arc<Grant>,
-    reporter: Reporter<R, E>,
-) where
+pub(super) async fn work<T, H, Fut, V, R, E>(shared: Arc<Shared<H>>, reporter: Reporter<T, R, E>)
+where
     H: FnMut(T) -> Fut,
     Fut: Future,
     V: Verdict<Fut::Output, Ok = R, Error = E>,
 {
+    let mailbox = &*reporter.mailbox;
+    let most_in_a_row = shared.most_in_a_row;
+    let mut taken = VecDeque::new();
     let mut has_slot = false;
     let mut in_a_row = 0;
+    poll_fn(|cx| {
+        mailbox.begin(cx);
+        Poll::Ready(())
+    })
+    .await;
     loop {
-        if in_a_row == shared.most_in_a_row {
+        if in_a_row == most_in_a_row {
             in_a_row = 0;
             // With nothing more to do it gives way anyhow.
-            if !jobs.is_empty() {
+            if !taken.is_empty() || mailbox.has_job() {
                 give_way().await;
             }
         }
-        let Some(job) = jobs.recv().await else {
-            return;
-        };
+        let job = poll_fn(|cx| mailbox.poll_job(cx, &mut taken)).await;
         in_a_row += 1;
         let Job { arrival, item, .. } = job;
         has_slot |= job.has_slot;
         if !job.has_slot && (!has_slot || shared.contended.load(Ordering::Relaxed)) {
             reporter.says(News::NeedsSlot { to_start: true });
-            poll_fn(|cx| grant.poll(cx)).await;
+            poll_fn(|_| mailbox.poll_grant()).await;
             has_slot = true;
         }
         let output = {
@@ -129,7 +123,7 @@ pub(super) async fn work<T, H, Fut, V, R, E>(
             poll_fn(|cx| {
                 loop {
                     if is_asking {
-                        std::task::ready!(grant.poll(cx));
+                        std::task::ready!(mailbox.poll_grant());
                         (is_asking, has_slot) = (false, true);
                     }
                     match poll_handler(future.as_mut(), cx, &mut waits, has_slot) {
@@ -173,31 +167,14 @@ async fn give_way() {
     .await;
 }
 
-impl Grant {
-    pub(super) fn give(&self) {
-        self.granted.store(true, Ordering::Release);
-        self.task.wake();
-    }
-
-    fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
-        self.task.register(cx.waker());
-        if self.granted.swap(false, Ordering::Acquire) {
-            Poll::Ready(())
-        } else {
-            Poll::Pending
-        }
-    }
-}
-
-impl<R, E> Reporter<R, E> {
+impl<T, R, E> Reporter<T, R, E> {
     fn says(&self, news: News<R, E>) {
-        let place = self.place;
-        // Nobody listens once the stream is dropped.
-        let _ = self.to_operator.send(Report { place, news });
+        self.mailbox.report(news);
+        self.operator.wake_by_ref();
     }
 }
 
-impl<R, E> Drop for Reporter<R, E> {
+impl<T, R, E> Drop for Reporter<T, R, E> {
     fn drop(&mut self) {
         self.says(News::Lost);
     }
