@@ -369,6 +369,11 @@ where
             if let Some(emitted) = self.admit_in_turn::<St, M>(source.as_mut(), emit) {
                 return self.emit_of_source(emitted);
             }
+            if X::ELSEWHERE && self.run.has_woken() {
+                if let Some(turn) = self.take_turns::<St, M>(source.as_mut(), emit) {
+                    return turn;
+                }
+            }
         }
         if self.budget.is_source_out_of_turn() {
             // Now those that return, which it did not wait for.
@@ -393,6 +398,30 @@ where
         } else {
             Turn::Again
         }
+    }
+
+    /// Where handlers run elsewhere, they are sent off as soon as there is a slot: what is left of the woken is looked at by and
+    /// by.
+    #[inline(never)] // else it would be in the way of a result
+    fn take_turns<St, M>(
+        &mut self,
+        mut source: Pin<&mut St>,
+        emit: bool,
+    ) -> Option<Turn<W::Emitted, E>>
+    where
+        M: Read<St, T, E>,
+    {
+        while self.run.has_woken() && self.budget.has_step(Spender::Woken) {
+            if let Some(emitted) = self.poll_woken(emit) {
+                self.budget.give(Spender::Woken);
+                self.tally.leave();
+                return Some(Turn::Emit(emitted));
+            }
+            if let Some(emitted) = self.admit_in_turn::<St, M>(source.as_mut(), emit) {
+                return Some(self.emit_of_source(emitted));
+            }
+        }
+        None
     }
 
     /// What has just been admitted comes out at once.
@@ -641,7 +670,8 @@ where
         }
     }
 
-    /// Polls the handlers that were woken, until a result comes out.
+    /// Polls the handlers that were woken, until a result comes out; or, where handlers run elsewhere, an item of the source may
+    /// start.
     fn poll_woken(&mut self, emit: bool) -> Option<W::Emitted> {
         self.budget.begin(Spender::Woken);
         while self.budget.has_step(Spender::Woken) {
@@ -660,6 +690,9 @@ where
             if emitted.is_some() {
                 self.budget.begin(Spender::Ready);
                 return emitted;
+            }
+            if X::ELSEWHERE && self.has_free_slot() && self.may_pull() {
+                break;
             }
         }
         self.budget.begin(Spender::Ready);
