@@ -664,6 +664,99 @@ fn what_many_handlers_took_is_given_back() {
     assert_is_given_back!(|source| source.ordered_by_groups(|_| [0; 0], HANDLERS));
 }
 
+#[cfg(feature = "tokio")]
+#[test]
+fn what_waited_for_a_spawned_handler_is_given_back() {
+    use std::sync::Arc;
+
+    use tokio::sync::Semaphore;
+
+    const ITEMS: usize = 100_000;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let arrivals = Arrivals::default();
+    let gate = Arc::new(Semaphore::new(0));
+    let opened = Arc::clone(&gate);
+    let mut results = Box::pin(
+        source(&arrivals)
+            .ordered_by_group(|_| (), 2)
+            .look_ahead(ITEMS)
+            .spawned()
+            .then(move |n| {
+                let opened = Arc::clone(&opened);
+                async move {
+                    opened.acquire().await.unwrap().forget();
+                    n
+                }
+            }),
+    );
+    let mut poll = || {
+        let mut cx = Context::from_waker(Waker::noop());
+        match results.as_mut().poll_next(&mut cx) {
+            Poll::Ready(result) => Some(result.expect("it does not end").0),
+            Poll::Pending => None,
+        }
+    };
+    for _ in 0..3 {
+        let started = measure(|| {
+            runtime.block_on(async {
+                arrivals.borrow_mut().extend(0..ITEMS as u32);
+                while !arrivals.borrow().is_empty() {
+                    assert_eq!(poll(), None);
+                }
+            });
+        });
+        let peak = started.bytes_current;
+        assert!(peak > 5_000_000, "{peak} bytes at the peak");
+        let finished = measure(|| {
+            runtime.block_on(async {
+                gate.add_permits(ITEMS);
+                // All are handled before anybody looks.
+                while gate.available_permits() > 0 {
+                    tokio::task::yield_now().await;
+                }
+                for n in 0..ITEMS as u32 {
+                    while poll().map(|result| assert_eq!(result, n)).is_none() {}
+                }
+                // One that finds that there is nothing to do.
+                while poll().is_some() {}
+                *arrivals.borrow_mut() = VecDeque::new();
+            });
+        });
+        let left = peak + finished.bytes_current;
+        assert!(left < 100_000, "{left} of {peak} bytes are kept");
+    }
+}
+
+#[cfg(feature = "tokio")]
+#[test]
+fn a_spawned_handler_allocates_nothing_in_the_steady_state() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let mut results = Box::pin(
+        stream::iter(0..)
+            .ordered_by_group(|n| key(*n), 64)
+            .spawned()
+            .then_unordered(|n| async move {
+                Yields(pendings(n)).await.unwrap();
+                n
+            }),
+    );
+    let mut take = |count| {
+        runtime.block_on(async {
+            for _ in 0..count {
+                assert!(results.next().await.is_some());
+            }
+        });
+    };
+    take(20_000);
+    let measured = measure(|| take(100_000));
+    let per_item = measured.count_total as f64 / 100_000.0;
+    assert!(per_item <= 0.001, "{per_item} allocations an item");
+}
+
 #[test]
 fn an_item_without_keys_runs_on_while_storage_is_given_back() {
     let gate = Gate::default();

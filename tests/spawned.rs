@@ -924,6 +924,32 @@ fn many_tasks_report_to_few_polls() {
     assert!(polls < 1_000, "{polls} polls for 10,000 items");
 }
 
+#[tokio::test]
+async fn an_item_is_sent_off_before_what_others_reported_is_read() {
+    let pulled = AtomicUsize::new(0);
+    let mut results = pin!(
+        stream::iter(0..100)
+            .inspect(|_| {
+                pulled.fetch_add(1, Ordering::Relaxed);
+            })
+            .ordered_by_group(|item| *item, 4)
+            .spawned()
+            .try_then(|item| async move {
+                match item {
+                    0 => pending().await,
+                    1 | 2 => Ok(()),
+                    _ => Err("no more is read"),
+                }
+            })
+    );
+    assert!(results.next().now_or_never().is_none());
+    assert_eq!(pulled.load(Ordering::Relaxed), 4);
+    let_them_run().await;
+    // In one poll: 1 makes room for 4, 2 makes room for 5, then the failure of 3 is read.
+    assert!(results.next().now_or_never().is_none());
+    assert_eq!(pulled.load(Ordering::Relaxed), 6);
+}
+
 /// Wakes its task and is polled again after those that are woken already.
 async fn wake_at_once() {
     let mut has_woken = false;
