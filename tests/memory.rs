@@ -731,6 +731,65 @@ fn what_waited_for_a_spawned_handler_is_given_back() {
 
 #[cfg(feature = "tokio")]
 #[test]
+fn each_task_of_spawned_keeps_little_of_what_it_took() {
+    const TASKS: u32 = 32;
+    const BURST: u32 = 8_000;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let arrivals = Rc::new(RefCell::new(VecDeque::new()));
+    let source = stream::poll_fn(|_| match arrivals.borrow_mut().pop_front() {
+        Some(item) => Poll::Ready(Some(item)),
+        None => Poll::Pending,
+    });
+    let mut results = Box::pin(
+        source
+            .ordered_by_group(|(key, _)| *key, TASKS as usize + 1)
+            .look_ahead(2 * BURST as usize)
+            .spawned()
+            .then(|(_, item)| async move { item }),
+    );
+    let mut poll = || {
+        let mut cx = Context::from_waker(Waker::noop());
+        results.as_mut().poll_next(&mut cx).is_ready()
+    };
+    let _here = runtime.enter();
+    let bursts = measure(|| {
+        for hot in 0..TASKS {
+            // One item of each key first, so that each has a task.
+            let first = (0..TASKS).map(|key| (key, 0));
+            arrivals
+                .borrow_mut()
+                .extend(first.chain((0..BURST).map(|item| (hot, item))));
+            while !arrivals.borrow().is_empty() {
+                assert!(!poll());
+            }
+            let mut left = TASKS + BURST;
+            while left > 0 {
+                // All that may is handled before anybody looks.
+                runtime.block_on(async {
+                    for _ in 0..2 * BURST / 64 {
+                        tokio::task::yield_now().await;
+                    }
+                });
+                while poll() {
+                    left -= 1;
+                }
+            }
+        }
+        *arrivals.borrow_mut() = VecDeque::new();
+    });
+    let kept = bursts.bytes_current;
+    assert!(
+        bursts.bytes_max > 500_000,
+        "{} bytes at the peak",
+        bursts.bytes_max
+    );
+    assert!(kept < 2_000_000, "{kept} bytes are kept");
+}
+
+#[cfg(feature = "tokio")]
+#[test]
 fn a_spawned_handler_allocates_nothing_in_the_steady_state() {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()

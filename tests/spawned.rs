@@ -6,10 +6,11 @@ use std::future::{Future as _, pending, poll_fn};
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Barrier, Mutex};
 use std::task::Poll;
 use std::time::Duration;
 
+use futures::future::select;
 use futures::{FutureExt as _, Stream as _, StreamExt as _, TryStreamExt as _, stream};
 use ordered_by_group::prelude::*;
 use ordered_by_group::without_slot;
@@ -17,6 +18,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::yield_now;
 use tokio::time::timeout;
+use tokio_stream::wrappers::UnboundedReceiverStream;
 
 /// Says on drop that it was dropped.
 struct Guard(Arc<AtomicUsize>);
@@ -948,6 +950,167 @@ async fn an_item_is_sent_off_before_what_others_reported_is_read() {
     // In one poll: 1 makes room for 4, 2 makes room for 5, then the failure of 3 is read.
     assert!(results.next().now_or_never().is_none());
     assert_eq!(pulled.load(Ordering::Relaxed), 6);
+}
+
+#[tokio::test]
+async fn what_follows_one_that_ended_without_a_slot_comes_before_what_is_read() {
+    let gates: [_; 4] = std::array::from_fn(|_| Arc::new(Semaphore::new(0)));
+    let [x_ends, p_waits, p_ends, b_ends] = gates.clone();
+    let log = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&log);
+    let later = std::iter::repeat_n("later", 10);
+    let items = ["x", "p", "f", "b"].into_iter().chain(later);
+    let mut results = pin!(
+        stream::iter(items)
+            // f follows p.
+            .ordered_by_group(|item| if *item == "f" { "p" } else { *item }, 1)
+            .spawned()
+            .then_unordered(move |item| {
+                seen.lock().unwrap().push(item);
+                let [x_ends, p_waits, p_ends, b_ends] = gates.clone();
+                let open = async |gate: Arc<Semaphore>| gate.acquire().await.unwrap().forget();
+                let wait_until = async move |gate| {
+                    let waiting = pin!(without_slot(pending::<()>()));
+                    select(waiting, pin!(open(gate))).await;
+                };
+                async move {
+                    match item {
+                        "x" => wait_until(x_ends).await,
+                        "p" => {
+                            open(p_waits).await;
+                            wait_until(p_ends).await;
+                        }
+                        "b" => open(b_ends).await,
+                        _ => pending().await,
+                    }
+                }
+            })
+    );
+    let mut poll = async || {
+        for _ in 0..20 {
+            let _ = results.next().now_or_never();
+            let_them_run().await;
+        }
+    };
+    poll().await;
+    x_ends.add_permits(1);
+    poll().await;
+    p_waits.add_permits(1);
+    poll().await;
+    // p waits without a slot; b has it, in the place that x had, which is looked at first.
+    assert_eq!(*log.lock().unwrap(), ["x", "p", "b"]);
+    p_ends.add_permits(1);
+    let_them_run().await;
+    b_ends.add_permits(1);
+    let_them_run().await;
+    poll().await;
+    assert_eq!(*log.lock().unwrap(), ["x", "p", "b", "f"]);
+}
+
+#[tokio::test]
+async fn a_hundred_waits_that_ended_at_once_come_before_what_is_read() {
+    const WAITS: usize = 100;
+    let log = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&log);
+    let mut results = pin!(
+        stream::iter(0..10_000)
+            .ordered_by_group(|item| *item, WAITS)
+            .spawned()
+            .then_unordered(move |item| {
+                let seen = Arc::clone(&seen);
+                async move {
+                    if item < WAITS {
+                        without_slot(yield_now()).await;
+                    }
+                    seen.lock().unwrap().push(item);
+                    pending::<()>().await;
+                }
+            })
+    );
+    while results.running() < WAITS {
+        assert!(results.next().now_or_never().is_none());
+    }
+    for _ in 0..20 {
+        let_them_run().await;
+        assert!(results.next().now_or_never().is_none());
+    }
+    let mut called = log.lock().unwrap().clone();
+    called.sort_unstable();
+    assert!(called.into_iter().eq(0..WAITS));
+}
+
+#[tokio::test]
+async fn beside_a_source_that_spends_the_budget_what_was_reported_is_read() {
+    const ITEMS: u32 = 20_000;
+    let (arrives, source) = mpsc::unbounded_channel();
+    for item in 0..ITEMS {
+        arrives.send(item).unwrap();
+    }
+    let gate = Arc::new(Semaphore::new(0));
+    let opened = Arc::clone(&gate);
+    let mut results = pin!(
+        UnboundedReceiverStream::new(source)
+            .ordered_by_group(|item| *item > 0, 3)
+            .look_ahead(1_000_000)
+            .spawned()
+            .then(move |item| {
+                let opened = Arc::clone(&opened);
+                async move {
+                    if item == 0 {
+                        opened.acquire().await.unwrap().forget();
+                    }
+                }
+            })
+    );
+    let mut poll = async || {
+        let_them_run().await;
+        poll_fn(|cx| Poll::Ready(results.as_mut().poll_next(cx).is_ready())).await
+    };
+    for _ in 0..20 {
+        assert!(!poll().await);
+    }
+    gate.add_permits(1);
+    let mut polls = 1;
+    while !poll().await {
+        polls += 1;
+    }
+    assert!(polls < 30, "the first result after {polls} polls");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_drop_drops_what_a_busy_task_has_reported() {
+    let dropped = Arc::new(AtomicUsize::new(0));
+    let guarded = Arc::clone(&dropped);
+    let (is_busy, goes_on) = (Arc::new(Barrier::new(2)), Arc::new(Barrier::new(2)));
+    let (here, there) = (Arc::clone(&is_busy), Arc::clone(&goes_on));
+    let mut results = Box::pin(
+        stream::iter(0..2)
+            .chain(stream::pending())
+            .ordered_by_group(|_| (), 2)
+            .spawned()
+            .then(move |item| {
+                let guard = Guard(Arc::clone(&guarded));
+                let (here, there) = (Arc::clone(&here), Arc::clone(&there));
+                async move {
+                    if item == 1 {
+                        here.wait();
+                        there.wait();
+                    }
+                    guard
+                }
+            }),
+    );
+    assert!(results.next().now_or_never().is_none());
+    is_busy.wait();
+    // Its task has reported the first, and is in the second, which does not await.
+    drop(results);
+    let dropped_at_once = dropped.load(Ordering::SeqCst);
+    goes_on.wait();
+    assert_eq!(dropped_at_once, 1);
+    // What it reports from now on is dropped, too.
+    while dropped.load(Ordering::SeqCst) < 2 {
+        yield_now().await;
+    }
 }
 
 /// Wakes its task and is polled again after those that are woken already.

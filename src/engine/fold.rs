@@ -357,7 +357,7 @@ where
             }
         }
         if self.run.has_woken() {
-            if let Some(emitted) = self.poll_woken(emit) {
+            if let Some(emitted) = self.poll_woken(emit, source_goes_first) {
                 self.budget.give(Spender::Woken);
                 self.tally.leave();
                 return Turn::Emit(emitted);
@@ -400,8 +400,8 @@ where
         }
     }
 
-    /// Where handlers run elsewhere, they are sent off as soon as there is a slot: what is left of the woken is looked at by and
-    /// by.
+    /// Source and woken in turn, until either comes to a result or the woken have come to their end: see
+    /// [`lets_source_in`](Self::lets_source_in).
     #[inline(never)] // else it would be in the way of a result
     fn take_turns<St, M>(
         &mut self,
@@ -412,7 +412,7 @@ where
         M: Read<St, T, E>,
     {
         while self.run.has_woken() && self.budget.has_step(Spender::Woken) {
-            if let Some(emitted) = self.poll_woken(emit) {
+            if let Some(emitted) = self.poll_woken(emit, true) {
                 self.budget.give(Spender::Woken);
                 self.tally.leave();
                 return Some(Turn::Emit(emitted));
@@ -670,9 +670,9 @@ where
         }
     }
 
-    /// Polls the handlers that were woken, until a result comes out; or, where handlers run elsewhere, an item of the source may
-    /// start.
-    fn poll_woken(&mut self, emit: bool) -> Option<W::Emitted> {
+    /// Polls the handlers that were woken, until a result comes out; or until there is room for an item of the source, where that
+    /// has a turn.
+    fn poll_woken(&mut self, emit: bool, source_has_turn: bool) -> Option<W::Emitted> {
         self.budget.begin(Spender::Woken);
         while self.budget.has_step(Spender::Woken) {
             let Some(place) = self.run.next_woken() else {
@@ -691,12 +691,18 @@ where
                 self.budget.begin(Spender::Ready);
                 return emitted;
             }
-            if X::ELSEWHERE && self.has_free_slot() && self.may_pull() {
+            if X::ELSEWHERE && source_has_turn && self.lets_source_in() {
                 break;
             }
         }
         self.budget.begin(Spender::Ready);
         None
+    }
+
+    /// Whether an item of the source may start before the others that were woken are looked at. Where handlers run elsewhere, it
+    /// is under way then while they are.
+    fn lets_source_in(&mut self) -> bool {
+        self.has_free_slot() && self.may_pull() && !self.run.may_return()
     }
 
     /// Polls the handlers that were woken while they wait without a slot: who is done waiting goes before what is younger.

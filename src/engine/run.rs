@@ -28,7 +28,7 @@ pub trait Run<T>: Sealed {
     #[doc(hidden)]
     const FOLLOWS: bool = false;
 
-    /// Whether handlers run on while others are looked at here.
+    /// Whether handlers run on while others are looked at.
     #[doc(hidden)]
     const ELSEWHERE: bool = false;
 

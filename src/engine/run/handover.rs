@@ -14,8 +14,9 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-/// Items stand in one of two trays. The sender goes on with the other tray where it finds one locked, since the receiver is about
-/// to take all that is in it. The receiver passes over a tray that it finds locked, since the sender is about to notify it.
+/// Items stand in one of two trays; the other is empty, or the receiver is just emptying it. Where the sender finds its tray
+/// locked, the receiver takes all that is in it, and the sender goes on with the other, which the receiver cannot have at the
+/// same time. Where the receiver finds the tray locked, it leaves it, since the sender is about to notify it.
 ///
 /// The sender must notify the receiver each time after it has sent, and the receiver must look each time after it has been
 /// notified, both with a read-modify-write (acquire and release) of one atomic. Then nothing is left behind, and all is received
@@ -24,7 +25,12 @@ pub(super) struct Handover<T> {
     trays: [Mutex<Tray<T>>; 2],
     /// Where the sender puts what it sends.
     current: AtomicUsize,
+    #[cfg(loom)]
+    steps: AtomicUsize,
 }
+
+/// How many places an empty queue keeps at most.
+const MOST_KEPT: usize = 64;
 
 /// There is seldom more than one item, so the first stands beside the lock.
 struct Tray<T> {
@@ -37,6 +43,8 @@ impl<T> Handover<T> {
         Self {
             trays: [Tray::new(), Tray::new()].map(Mutex::new),
             current: AtomicUsize::new(0),
+            #[cfg(loom)]
+            steps: AtomicUsize::new(0),
         }
     }
 
@@ -50,6 +58,7 @@ impl<T> Handover<T> {
             current = 1 - current;
             self.current.store(current, Ordering::Relaxed);
         };
+        self.step();
         if tray.first.is_none() {
             tray.first = Some(item);
         } else {
@@ -61,8 +70,15 @@ impl<T> Handover<T> {
     pub(super) fn take(&self, others: &mut VecDeque<T>) -> Option<T> {
         debug_assert!(others.is_empty());
         let mut tray = self.try_lock(self.current.load(Ordering::Relaxed))?;
+        self.step();
         std::mem::swap(&mut tray.others, others);
         tray.first.take()
+    }
+
+    /// Where loom may interrupt who has a tray.
+    fn step(&self) {
+        #[cfg(loom)]
+        self.steps.fetch_add(1, Ordering::Relaxed);
     }
 
     fn try_lock(&self, tray: usize) -> Option<MutexGuard<'_, Tray<T>>> {
@@ -72,6 +88,13 @@ impl<T> Handover<T> {
             Err(TryLockError::Poisoned(tray)) => Some(tray.into_inner()),
             Err(TryLockError::WouldBlock) => None,
         }
+    }
+}
+
+/// An empty queue keeps little. There are some for each task, so the limit is a low one.
+pub(super) fn give_back<T>(queue: &mut VecDeque<T>) {
+    if queue.capacity() > MOST_KEPT {
+        *queue = VecDeque::new();
     }
 }
 

@@ -4,8 +4,7 @@ use std::collections::VecDeque;
 use std::sync::OnceLock;
 use std::task::{Context, Poll, Waker};
 
-use super::handover::Handover;
-use crate::spare::shrink_queue;
+use super::handover::{Handover, give_back};
 
 #[cfg(loom)]
 use loom::sync::atomic::{AtomicBool, AtomicU8, Ordering};
@@ -14,9 +13,11 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 pub(super) struct Mailbox<Job, News> {
     jobs: Handover<Job>,
-    /// How it stands with them.
-    flag: AtomicU8,
+    /// Whether the task has looked at them.
+    looked: AtomicU8,
     news: Handover<News>,
+    /// The operator takes no news any more.
+    is_closed: AtomicBool,
     is_granted: AtomicBool,
     /// Whom to wake. A task of tokio has one waker all its life.
     task: OnceLock<Waker>,
@@ -33,8 +34,9 @@ impl<Job, News> Mailbox<Job, News> {
     pub(super) fn new() -> Self {
         Self {
             jobs: Handover::new(),
-            flag: AtomicU8::new(SEEN),
+            looked: AtomicU8::new(SEEN),
             news: Handover::new(),
+            is_closed: AtomicBool::new(false),
             is_granted: AtomicBool::new(false),
             task: OnceLock::new(),
         }
@@ -51,16 +53,16 @@ impl<Job, News> Mailbox<Job, News> {
     }
 
     /// The operator sends the task a job.
-    pub(super) fn send(&self, job: Job) {
+    pub(super) fn send_job(&self, job: Job) {
         self.jobs.send(job);
-        if self.flag.swap(SENT, Ordering::AcqRel) == AWAITED {
+        if self.looked.swap(SENT, Ordering::AcqRel) == AWAITED {
             self.wake_task();
         }
     }
 
     /// Whether a job was sent since the task has looked.
     pub(super) fn has_job(&self) -> bool {
-        self.flag.load(Ordering::Relaxed) == SENT
+        self.looked.load(Ordering::Relaxed) == SENT
     }
 
     /// The task's next job. It takes all that there are at once.
@@ -68,17 +70,17 @@ impl<Job, News> Mailbox<Job, News> {
         if let Some(job) = taken.pop_front() {
             return Poll::Ready(job);
         }
-        shrink_queue(taken);
+        give_back(taken);
         loop {
             if self.has_job() {
-                self.flag.swap(SEEN, Ordering::AcqRel);
+                self.looked.swap(SEEN, Ordering::AcqRel);
                 if let Some(job) = self.jobs.take(taken) {
                     return Poll::Ready(job);
                 }
             }
             debug_assert!(self.is_task(cx), "another task's mailbox");
             let before =
-                self.flag
+                self.looked
                     .compare_exchange(SEEN, AWAITED, Ordering::AcqRel, Ordering::Relaxed);
             if before != Err(SENT) {
                 return Poll::Pending;
@@ -110,11 +112,29 @@ impl<Job, News> Mailbox<Job, News> {
     /// The task has news for the operator, which it has to wake then.
     pub(super) fn report(&self, news: News) {
         self.news.send(news);
+        if self.is_closed.load(Ordering::Acquire) {
+            self.drop_news();
+        }
     }
 
     /// The operator, which was woken, takes all the news: the first, and the others for an empty queue.
-    pub(super) fn read(&self, others: &mut VecDeque<News>) -> Option<News> {
+    pub(super) fn take_news(&self, others: &mut VecDeque<News>) -> Option<News> {
         self.news.take(others)
+    }
+
+    /// The operator takes no news any more: it is dropped at once.
+    pub(super) fn close(&self) {
+        self.is_closed.swap(true, Ordering::AcqRel);
+        self.drop_news();
+    }
+
+    fn drop_news(&self) {
+        self.news.take(&mut VecDeque::new());
+    }
+
+    /// The task is gone.
+    pub(super) fn drop_jobs(&self) {
+        self.jobs.take(&mut VecDeque::new());
     }
 }
 
@@ -134,7 +154,7 @@ mod tests {
         loom::model(|| {
             let mailbox = Arc::new(Mailbox::<u32, ()>::new());
             let sent = Arc::clone(&mailbox);
-            let operator = thread::spawn(move || (0..2).for_each(|job| sent.send(job)));
+            let operator = thread::spawn(move || (0..2).for_each(|job| sent.send_job(job)));
             let mut taken = VecDeque::new();
             let mut done = Vec::new();
             block_on(poll_fn(|cx| {
@@ -160,7 +180,7 @@ mod tests {
                 while seen.swap(0, Ordering::AcqRel) == 0 {
                     thread::yield_now();
                 }
-                assert_eq!(given.read(&mut others), Some(7));
+                assert_eq!(given.take_news(&mut others), Some(7));
                 given.grant();
             });
             let mut has_asked = false;

@@ -19,6 +19,7 @@ use tokio::task::JoinHandle;
 use tokio::task::coop::unconstrained;
 
 use self::work::{Job, News, Report, Reporter, Shared, work};
+use super::handover::give_back;
 use super::mailbox::Mailbox;
 use super::{Polled, Round, Run, RunWith};
 use crate::engine::depths::Depths;
@@ -29,6 +30,7 @@ use crate::spare::shrink_queue;
 
 /// How many reports are read ahead at most.
 const READ_AHEAD: usize = 4_096;
+
 /// Set by [`spawned`](crate::Ordered::spawned): handlers run on tokio's workers.
 #[derive(Debug)]
 pub struct Spawned;
@@ -38,7 +40,7 @@ pub struct Crew<T, H, Fut, V, R, E> {
     /// First, so that a drop silences all wakers before anything else is dropped.
     ready: ReadySet,
     shared: Arc<Shared<H>>,
-    /// What was reported and read, and how many of them say that a handler has waited and needs a slot again.
+    /// What was reported and read, and how many of them say that a task needs a slot.
     inbox: VecDeque<Report<R, E>>,
     returning: usize,
     /// The news of one task, on their way.
@@ -77,6 +79,13 @@ struct Task<T, R, E> {
     slot: Slot,
     /// It was told to stop: it keeps its slot until it is gone, and nothing else that it still reports counts.
     is_stopped: bool,
+}
+
+impl<T, R, E> Drop for Task<T, R, E> {
+    /// What it has reported and nobody has read is not kept until it is gone.
+    fn drop(&mut self) {
+        self.mailbox.close();
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -134,7 +143,7 @@ impl<T, H, Fut, V, R, E> Crew<T, H, Fut, V, R, E> {
         let task = &mut self.tasks[place];
         self.sent.push(&mut task.sent, ticket, ());
         // A task that is gone has said so, and that is found before anything is missed.
-        task.mailbox.send(job);
+        task.mailbox.send_job(job);
     }
 
     /// The ticket of the item that a task is at.
@@ -182,6 +191,7 @@ impl<T, H, Fut, V, R, E> Crew<T, H, Fut, V, R, E> {
                 }
                 Poll::Ready(_) if task.is_stopped => {
                     self.lost.pop_front();
+                    task.mailbox.drop_jobs();
                     self.busy -= 1;
                     while self.sent.pop(&mut task.sent).is_some() {}
                     self.set_slot(place, Slot::Unneeded);
@@ -206,11 +216,12 @@ impl<T, H, Fut, V, R, E> Crew<T, H, Fut, V, R, E> {
             let Some(task) = self.tasks.get(place) else {
                 continue;
             };
-            if let Some(first) = task.mailbox.read(&mut self.read) {
+            if let Some(first) = task.mailbox.take_news(&mut self.read) {
                 for news in std::iter::once(first).chain(self.read.drain(..)) {
                     self.returning += usize::from(news.returns());
                     self.inbox.push_back(Report { place, news });
                 }
+                give_back(&mut self.read);
                 self.stays_awake = true;
                 return true;
             }
@@ -462,17 +473,16 @@ where
         self.sent
             .shrink(self.tasks.iter_mut().map(|task| &mut task.sent));
         shrink_queue(&mut self.inbox);
-        shrink_queue(&mut self.read);
         self.depths.shrink();
     }
 
     fn clear(&mut self) {
         self.stop();
+        // With them, what they have reported and nobody has read.
         self.tasks.clear();
         self.vacant.clear();
         self.sent.clear();
         (self.busy, self.held, self.needing, self.starting) = (0, 0, 0, 0);
-        // What is still reported is dropped.
         self.inbox.clear();
         self.returning = 0;
     }

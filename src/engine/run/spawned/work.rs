@@ -11,8 +11,8 @@ use crate::engine::item::verdict::Verdict;
 use crate::engine::run::mailbox::Mailbox;
 use crate::engine::without_slot::{Handler, poll_handler};
 
-/// The most items that a task handles in a row: half of what tokio lets it receive before it defers it. A task that has used up
-/// tokio's budget would also send an operator that it has woken to the end of the queue.
+/// The most items that a task handles in a row: half of tokio's budget for a task, of which a handler may spend some. A task that
+/// has used it up is deferred, and would send an operator that it has woken to the end of the queue.
 const MOST_IN_A_ROW: usize = 64;
 
 pub(super) struct Job<T> {
@@ -35,9 +35,9 @@ pub(super) enum News<R, E> {
 }
 
 impl<R, E> News<R, E> {
-    /// Whether it is of a handler that has waited without a slot and needs one to go on.
+    /// Whether it is of a task that needs a slot, which goes to it before anything younger.
     pub(super) fn returns(&self) -> bool {
-        matches!(self, Self::NeedsSlot { to_start: false })
+        matches!(self, Self::NeedsSlot { .. })
     }
 }
 
