@@ -6,6 +6,9 @@ use slab::Slab;
 
 /// Less than this is never given back.
 const LEAST: usize = 16_384;
+/// The same where there are many.
+#[cfg(any(feature = "tokio", all(loom, test)))]
+const LEAST_OF_MANY: usize = 64;
 
 /// Whether so much of the storage is not used that it is worth moving what is.
 ///
@@ -19,6 +22,14 @@ pub(crate) fn is_far_too_large(capacity: usize, used: usize) -> bool {
 pub(crate) fn shrink_queue<T>(queue: &mut VecDeque<T>) {
     if is_far_too_large(queue.capacity(), queue.len()) {
         queue.shrink_to(queue.len() * 2);
+    }
+}
+
+/// Gives back the storage of a queue that is empty, unless it is small. For queues of which there are many.
+#[cfg(any(feature = "tokio", all(loom, test)))]
+pub(crate) fn empty_queue<T>(queue: &mut VecDeque<T>) {
+    if queue.capacity() > LEAST_OF_MANY {
+        *queue = VecDeque::new();
     }
 }
 

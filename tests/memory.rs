@@ -8,6 +8,8 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use allocation_counter::measure;
+#[cfg(feature = "tokio")]
+use futures::FutureExt as _;
 use futures::{Stream, StreamExt as _, stream};
 use ordered_by_group::{Access, can_run_together, prelude::*};
 
@@ -441,9 +443,9 @@ fn what_a_burst_has_made_is_used_again() {
 }
 
 /// A source that yields what is there, and then says Pending.
-type Arrivals = Rc<RefCell<VecDeque<u32>>>;
+type Arrivals<T = u32> = Rc<RefCell<VecDeque<T>>>;
 
-fn source(arrivals: &Arrivals) -> impl Stream<Item = u32> + use<> {
+fn source<T>(arrivals: &Arrivals<T>) -> impl Stream<Item = T> + use<T> {
     let arrivals = Rc::clone(arrivals);
     stream::poll_fn(move |_| match arrivals.borrow_mut().pop_front() {
         Some(item) => Poll::Ready(Some(item)),
@@ -664,6 +666,13 @@ fn what_many_handlers_took_is_given_back() {
     assert_is_given_back!(|source| source.ordered_by_groups(|_| [0; 0], HANDLERS));
 }
 
+/// Its tasks run in this thread, where allocations are counted.
+#[cfg(feature = "tokio")]
+fn runtime() -> tokio::runtime::Runtime {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.build().unwrap()
+}
+
 #[cfg(feature = "tokio")]
 #[test]
 fn what_waited_for_a_spawned_handler_is_given_back() {
@@ -672,9 +681,7 @@ fn what_waited_for_a_spawned_handler_is_given_back() {
     use tokio::sync::Semaphore;
 
     const ITEMS: usize = 100_000;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .unwrap();
+    let runtime = runtime();
     let arrivals = Arrivals::default();
     let gate = Arc::new(Semaphore::new(0));
     let opened = Arc::clone(&gate);
@@ -692,11 +699,8 @@ fn what_waited_for_a_spawned_handler_is_given_back() {
             }),
     );
     let mut poll = || {
-        let mut cx = Context::from_waker(Waker::noop());
-        match results.as_mut().poll_next(&mut cx) {
-            Poll::Ready(result) => Some(result.expect("it does not end").0),
-            Poll::Pending => None,
-        }
+        let result = results.next().now_or_never()?;
+        Some(result.expect("it does not end").0)
     };
     for _ in 0..3 {
         let started = measure(|| {
@@ -734,25 +738,16 @@ fn what_waited_for_a_spawned_handler_is_given_back() {
 fn each_task_of_spawned_keeps_little_of_what_it_took() {
     const TASKS: u32 = 32;
     const BURST: u32 = 8_000;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .unwrap();
-    let arrivals = Rc::new(RefCell::new(VecDeque::new()));
-    let source = stream::poll_fn(|_| match arrivals.borrow_mut().pop_front() {
-        Some(item) => Poll::Ready(Some(item)),
-        None => Poll::Pending,
-    });
+    let runtime = runtime();
+    let arrivals = Arrivals::default();
     let mut results = Box::pin(
-        source
+        source(&arrivals)
             .ordered_by_group(|(key, _)| *key, TASKS as usize + 1)
             .look_ahead(2 * BURST as usize)
             .spawned()
             .then(|(_, item)| async move { item }),
     );
-    let mut poll = || {
-        let mut cx = Context::from_waker(Waker::noop());
-        results.as_mut().poll_next(&mut cx).is_ready()
-    };
+    let mut poll = || results.next().now_or_never().is_some();
     let _here = runtime.enter();
     let bursts = measure(|| {
         for hot in 0..TASKS {
@@ -791,9 +786,7 @@ fn each_task_of_spawned_keeps_little_of_what_it_took() {
 #[cfg(feature = "tokio")]
 #[test]
 fn a_spawned_handler_allocates_nothing_in_the_steady_state() {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .unwrap();
+    let runtime = runtime();
     let mut results = Box::pin(
         stream::iter(0..)
             .ordered_by_group(|n| key(*n), 64)

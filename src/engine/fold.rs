@@ -369,7 +369,7 @@ where
             if let Some(emitted) = self.admit_in_turn::<St, M>(source.as_mut(), emit) {
                 return self.emit_of_source(emitted);
             }
-            if X::ELSEWHERE && self.run.has_woken() {
+            if X::ELSEWHERE {
                 if let Some(turn) = self.take_turns::<St, M>(source.as_mut(), emit) {
                     return turn;
                 }

@@ -29,9 +29,6 @@ pub(super) struct Handover<T> {
     steps: AtomicUsize,
 }
 
-/// How many places an empty queue keeps at most.
-const MOST_KEPT: usize = 64;
-
 /// There is seldom more than one item, so the first stands beside the lock.
 struct Tray<T> {
     first: Option<T>,
@@ -88,13 +85,6 @@ impl<T> Handover<T> {
             Err(TryLockError::Poisoned(tray)) => Some(tray.into_inner()),
             Err(TryLockError::WouldBlock) => None,
         }
-    }
-}
-
-/// An empty queue keeps little. There are some for each task, so the limit is a low one.
-pub(super) fn give_back<T>(queue: &mut VecDeque<T>) {
-    if queue.capacity() > MOST_KEPT {
-        *queue = VecDeque::new();
     }
 }
 

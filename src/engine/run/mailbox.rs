@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 use std::sync::OnceLock;
 use std::task::{Context, Poll, Waker};
 
-use super::handover::{Handover, give_back};
+use super::handover::Handover;
+use crate::spare::empty_queue;
 
 #[cfg(loom)]
 use loom::sync::atomic::{AtomicBool, AtomicU8, Ordering};
@@ -70,7 +71,7 @@ impl<Job, News> Mailbox<Job, News> {
         if let Some(job) = taken.pop_front() {
             return Poll::Ready(job);
         }
-        give_back(taken);
+        empty_queue(taken);
         loop {
             if self.has_job() {
                 self.looked.swap(SEEN, Ordering::AcqRel);

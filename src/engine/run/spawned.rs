@@ -18,15 +18,14 @@ use std::task::{Context, Poll, Waker};
 use tokio::task::JoinHandle;
 use tokio::task::coop::unconstrained;
 
-use self::work::{Job, News, Report, Reporter, Shared, work};
-use super::handover::give_back;
+use self::work::{Job, News, Reporter, Shared, work};
 use super::mailbox::Mailbox;
 use super::{Polled, Round, Run, RunWith};
 use crate::engine::depths::Depths;
 use crate::engine::item::verdict::Verdict;
 use crate::engine::order::{Queue, Waiting};
 use crate::engine::slots::{ReadySet, WakeHandle};
-use crate::spare::shrink_queue;
+use crate::spare::{empty_queue, shrink_queue};
 
 /// How many reports are read ahead at most.
 const READ_AHEAD: usize = 4_096;
@@ -79,6 +78,12 @@ struct Task<T, R, E> {
     slot: Slot,
     /// It was told to stop: it keeps its slot until it is gone, and nothing else that it still reports counts.
     is_stopped: bool,
+}
+
+/// What the task in this place has reported.
+struct Report<R, E> {
+    place: usize,
+    news: News<R, E>,
 }
 
 impl<T, R, E> Drop for Task<T, R, E> {
@@ -213,15 +218,13 @@ impl<T, H, Fut, V, R, E> Crew<T, H, Fut, V, R, E> {
         while let Some(place) = self.ready.next() {
             // It may be that a task that was lost has ended.
             self.mourn();
-            let Some(task) = self.tasks.get(place) else {
-                continue;
-            };
-            if let Some(first) = task.mailbox.take_news(&mut self.read) {
+            let mailbox = &self.tasks[place].mailbox;
+            if let Some(first) = mailbox.take_news(&mut self.read) {
                 for news in std::iter::once(first).chain(self.read.drain(..)) {
-                    self.returning += usize::from(news.returns());
+                    self.returning += usize::from(news.needs_slot());
                     self.inbox.push_back(Report { place, news });
                 }
-                give_back(&mut self.read);
+                empty_queue(&mut self.read);
                 self.stays_awake = true;
                 return true;
             }
@@ -431,7 +434,7 @@ where
                 return None;
             }
             let Report { place, news } = self.inbox.pop_front()?;
-            self.returning -= usize::from(news.returns());
+            self.returning -= usize::from(news.needs_slot());
             if !self.tasks[place].is_stopped || matches!(news, News::Lost) {
                 self.report = Some(news);
                 return Some(place);

@@ -22,11 +22,6 @@ pub(super) struct Job<T> {
     pub(super) has_slot: bool,
 }
 
-pub(super) struct Report<R, E> {
-    pub(super) place: usize,
-    pub(super) news: News<R, E>,
-}
-
 pub(super) enum News<R, E> {
     Done(Result<R, E>),
     Waits,
@@ -36,7 +31,7 @@ pub(super) enum News<R, E> {
 
 impl<R, E> News<R, E> {
     /// Whether it is of a task that needs a slot, which goes to it before anything younger.
-    pub(super) fn returns(&self) -> bool {
+    pub(super) fn needs_slot(&self) -> bool {
         matches!(self, Self::NeedsSlot { .. })
     }
 }
